@@ -1,0 +1,5 @@
+"""`python -m tighten`."""
+
+from tighten.cli import main
+
+main()

@@ -1,0 +1,260 @@
+"""A compressed network: one small file, exact to the bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from tighten.atomic import write_whole
+from tighten.codecs import form
+from tighten.codecs.stream import Coder, Reader, Writer
+from tighten.codes import Code
+from tighten.container import Parts, allowance, pack, unpack
+from tighten.errors import ArtifactError
+from tighten.sizes import SiteSizes, Sizes
+
+__all__ = ["Artifact", "SiteSizes", "Sizes", "load"]
+
+_CODE, _REST, _ALIAS = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """A state dict whose constrained tensors are codes.
+
+    Args:
+        codes: constrained sites, state-dict name to code.
+        rest: all other tensors of the state dict, as they are.
+        order: all names in the order of the state dict.
+        aliases: tied tensors, name to the name under which the tensor is stored once.
+        meta: small facts as JSON data: the model's import path, the sets, claims.
+    """
+
+    codes: dict[str, Code]
+    rest: dict[str, Tensor]
+    order: tuple[str, ...]
+    aliases: dict[str, str]
+    meta: dict[str, Any]
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor], codes: Mapping[str, Code], meta: Mapping[str, Any]) -> Self:
+        """The artifact of a state dict and the codes of its constrained tensors.
+
+        Tied tensors (the same memory under several names) are stored once, under the name that has a
+        code, else under the first.
+
+        Raises:
+            ArtifactError: a code has no tensor in `state` or differs from it, a tensor cannot be stored,
+                or `meta` is not JSON data.
+        """
+        for name in codes:
+            if name not in state:
+                raise ArtifactError(f"site '{name}' has a code but no tensor: give a name of the state dict")
+        for name, value in state.items():
+            if not isinstance(value, Tensor) or value.layout is not torch.strided or value.is_meta:
+                kind = f"{value.layout} tensor on {value.device}" if isinstance(value, Tensor) else type(value).__name__
+                raise ArtifactError(f"'{name}' is a {kind}: only plain tensors can be stored, take it out of the state")
+            if name in codes:
+                _check_same(name, codes[name], value)
+        aliases = _aliases(state, codes)
+        rest = {n: t.detach().cpu().clone() for n, t in state.items() if n not in codes and n not in aliases}
+        stored = {name: code for name, code in codes.items() if name not in aliases}
+        return cls(stored, rest, tuple(state), aliases, _json_data(meta))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The whole state dict, in its order, every tensor bit for bit; tied names share one tensor."""
+        tensors = {**self.rest, **{name: code.dense() for name, code in self.codes.items()}}
+        return {name: tensors[self.aliases.get(name, name)] for name in self.order}
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the file."""
+        return self._packed()[0]
+
+    def sizes(self) -> Sizes:
+        """Exact bytes on disk, split. Cost: that of writing the file."""
+        return self._packed()[1]
+
+    def save(self, path: str | Path) -> Sizes:
+        """Writes the file whole or not at all, and says what each part of it costs.
+
+        Raises:
+            ArtifactError: the file cannot be written; what was there before is untouched.
+        """
+        data, sizes = self._packed()
+        try:
+            write_whole(Path(path), data)
+        except OSError as error:
+            why = error.strerror or error
+            raise ArtifactError(f"'{path}' cannot be written ({why}): choose another path or make room") from error
+        return sizes
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """The artifact in a file. Nothing in the file is executed or imported.
+
+        Raises:
+            ArtifactError: the file is missing, foreign, damaged, or written by a newer tighten.
+        """
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"'{path}' cannot be read ({error.strerror or error}): give a .tight file") from error
+        return cls.from_bytes(data, name=str(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "<bytes>") -> Self:
+        """The artifact that `to_bytes` wrote; `name` is for messages.
+
+        Raises:
+            ArtifactError: as `open`.
+        """
+        try:
+            parts = unpack(data)
+        except ArtifactError as error:
+            raise ArtifactError(f"'{name}' {error}") from error
+        except Exception as error:
+            raise ArtifactError(f"'{name}' is damaged: its header cannot be read ({error}); get a good copy") from error
+        try:
+            reader = Reader(parts.coded, parts.raw, allowance(len(data)))
+            order, meta = _header(parts.header)
+            codes, rest, aliases = _entries(reader, order, None)
+            reader.finish()
+        except Exception as error:
+            # The checksum holds, so this was made on purpose: whatever the decoders trip over is the file's fault.
+            raise ArtifactError(f"'{name}' is damaged: {error}; get a good copy") from error
+        return cls(codes, rest, order, aliases, meta)
+
+    def _packed(self) -> tuple[bytes, Sizes]:
+        writer = Writer()
+        _entries(writer, self.order, self)
+        coded, raw = writer.finish()
+        data = pack(Parts([list(self.order), self.meta], coded, raw))
+        if writer.claimed > allowance(len(data)):
+            raise ArtifactError(
+                f"{writer.claimed} bytes of tensors come to a file of {len(data)}, which no reader would trust: "
+                "leave out tensors that are all zero"
+            )
+        return data, Sizes.of(len(data), writer.booked(), self.codes)
+
+
+def load(path: str | Path, model: nn.Module, strict: bool = True) -> Artifact:
+    """Decodes a file into a model, by `model.load_state_dict`; returns the artifact.
+
+    Args:
+        path: a `.tight` file.
+        model: a model of the same architecture.
+        strict: whether the names must be the same; shapes and types must be in any case.
+
+    Raises:
+        ArtifactError: as `Artifact.open`, or the model is another one; then it is untouched.
+    """
+    artifact = Artifact.open(path)
+    state, own = artifact.state_dict(), model.state_dict()
+    wrong = [
+        f"{name} is {_kind(value)} in the file and {_kind(own[name])} in the model"
+        for name, value in state.items()
+        if name in own and _kind(value) != _kind(own[name])
+    ]
+    if strict:
+        wrong += [f"{name} is missing in the model" for name in state if name not in own]
+        wrong += [f"{name} is missing in the file" for name in own if name not in state]
+    if wrong:
+        more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        fix = f"build {artifact.meta['model']}" if "model" in artifact.meta else "build the model that was saved"
+        raise ArtifactError(f"'{path}' does not fit {type(model).__name__}: {', '.join(wrong[:5])}{more}; {fix}")
+    model.load_state_dict(state, strict=strict)
+    return artifact
+
+
+def _entries(
+    coder: Coder, order: tuple[str, ...], given: Artifact | None
+) -> tuple[dict[str, Code], dict[str, Tensor], dict[str, str]]:
+    """Codes, rest and aliases, one entry after the other."""
+    codes: dict[str, Code] = {}
+    rest: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    places = {name: place for place, name in enumerate(order)}
+    for name in order:
+        kind = coder.number(None if given is None else _kind_of_entry(given, name), "kind", _ALIAS)
+        if kind == _CODE:
+            codes[name] = form.code(coder, None if given is None else given.codes[name], name)
+        elif kind == _REST:
+            rest[name] = form.tensor(coder, None if given is None else given.rest[name])
+        else:
+            place = None if given is None else places[given.aliases[name]]
+            aliases[name] = order[coder.number(place, "alias", len(order) - 1)]
+    for name, holder in aliases.items():
+        if holder in aliases:
+            raise ArtifactError(f"'{name}' is tied to '{holder}', which is itself tied to another name")
+    coder.mark("header")
+    return codes, rest, aliases
+
+
+def _kind_of_entry(artifact: Artifact, name: str) -> int:
+    if name in artifact.aliases:
+        return _ALIAS
+    return _CODE if name in artifact.codes else _REST
+
+
+def _header(data: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    match data:
+        case [list(order), dict(meta)] if all(isinstance(name, str) for name in order):
+            if len(set(order)) < len(order):
+                raise ArtifactError("its header names a tensor twice")
+            return tuple(order), meta
+    raise ArtifactError("its header is not a list of names and facts")
+
+
+def _aliases(state: Mapping[str, Tensor], codes: Mapping[str, Code]) -> dict[str, str]:
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for name, value in state.items():
+        if value.numel():
+            memory = (value.device, value.data_ptr(), value.dtype, tuple(value.shape), value.stride())
+            groups.setdefault(memory, []).append(name)
+    aliases = {}
+    for names in groups.values():
+        holder = next((name for name in names if name in codes), names[0])
+        aliases.update({name: holder for name in names if name != holder})
+    return aliases
+
+
+def _check_same(name: str, code: Code, value: Tensor) -> None:
+    try:
+        form.check(code)
+    except ArtifactError as error:
+        raise ArtifactError(f"the code of site '{name}' {error}") from error
+    dense = code.dense()
+    if _kind(dense) != _kind(value):
+        raise ArtifactError(
+            f"the code of site '{name}' is {_kind(dense)}, its tensor is {_kind(value)}: fit the code to this tensor"
+        )
+    differ = int((_bytes(dense) != _bytes(value)).any(dim=1).sum())
+    if differ:
+        raise ArtifactError(
+            f"the code of site '{name}' differs from its tensor in {differ} of {value.numel()} entries: "
+            "copy code.dense() into the tensor before saving"
+        )
+
+
+def _bytes(value: Tensor) -> Tensor:
+    """`[entries, bytes]`; compared instead of values, so that NaN and the sign of zero count."""
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).reshape(flat.numel(), value.dtype.itemsize)
+
+
+def _kind(value: Tensor) -> str:
+    return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+
+
+def _json_data(meta: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads(json.dumps(dict(meta), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"meta is not JSON data ({error}): give strings, finite numbers, lists, dicts") from error
+    return data

@@ -1,0 +1,139 @@
+"""The commands; each is a thin layer over a function that Python users call too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tighten import recipes as recipe_book
+from tighten.cli.tables import report_table, result_table, size_line
+from tighten.errors import TightenError
+
+app = typer.Typer(
+    help="Make trained PyTorch networks very small, with a guarantee.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console()
+
+DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data set.")]
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A .tight file.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="PKG.MOD:NET", help="The model, where it is not of tighten.zoo.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or the path of a .toml file.")],
+    data: DataOption = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder [runs/RECIPE].")] = None,
+    seed: Annotated[int | None, typer.Option(help="In place of the recipe's seed.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the run folder holds.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the data set where it is missing.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.")] = None,
+) -> None:
+    """Carry out a recipe: train, compress, and write a .tight file."""
+    import torch
+
+    # The training half takes seconds to import; commands that only read a file do without it.
+    from tighten import engine
+    from tighten.cli.progress import Progress
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    loaded, text = recipe_book.load(recipe)
+    folder = out or Path("runs") / loaded.name
+    try:
+        with Progress(console) as progress:
+            result = engine.run(
+                loaded, text, folder, root=data, download=download, seed=seed, resume=resume, listener=progress
+            )
+    except KeyboardInterrupt:
+        typer.echo("stopped; the last finished epoch is kept: go on with --resume", err=True)
+        raise typer.Exit(130) from None
+    console.print(result_table(result))
+    console.print(size_line(result.report))
+    console.print(f"written: {result.file}", highlight=False)
+
+
+@app.command()
+def recipes(as_json: JsonOption = False) -> None:
+    """List the recipes that come with tighten."""
+    loaded = [recipe_book.load(name)[0] for name in recipe_book.shipped()]
+    if as_json:
+        typer.echo(json.dumps([r.model_dump() for r in loaded], indent=2))
+        return
+    table = Table("recipe", "epochs", "what it does")
+    for r in loaded:
+        table.add_row(r.name, f"{r.dense.epochs} + {r.plan().epochs}", r.summary)
+    console.print(table)
+
+
+@app.command()
+def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Show what a .tight file holds and what its bytes are spent on."""
+    from tighten.artifact import Artifact
+    from tighten.report import report
+
+    artifact = Artifact.open(file)
+    figures = report(artifact)
+    if as_json:
+        typer.echo(json.dumps({"meta": artifact.meta, **figures.to_data()}, indent=2))
+        return
+    console.print(report_table(figures))
+    console.print(size_line(figures))
+    for key in ("model", "data", "claims"):
+        if key in artifact.meta:
+            console.print(f"{key}: {artifact.meta[key]}", highlight=False, markup=False)
+
+
+@app.command()
+def verify(
+    file: FileArgument,
+    data: DataOption = None,
+    model: ModelOption = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the data set where it is missing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute counts, alphabets and accuracy from the file alone, and hold them to its promises."""
+    from tighten.verify import verify as check
+
+    found = check(file, root=data, model=model, download=download)
+    if as_json:
+        typer.echo(json.dumps(found.to_data(), indent=2))
+    else:
+        console.print(found.table())
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    file: FileArgument,
+    to: Annotated[str, typer.Option("--to", help="Form to write: safetensors.")] = "safetensors",
+    out: Annotated[Path | None, typer.Option("--out", metavar="PATH", help="File to write [beside the input].")] = None,
+) -> None:
+    """Write the network in a form that other programs read."""
+    from tighten import export as exporters
+    from tighten.artifact import Artifact
+
+    written = exporters.export(Artifact.open(file), to, out, beside=file)
+    console.print(f"written: {written}", highlight=False, markup=False)
+
+
+def main() -> None:
+    """The program: errors made on purpose become one line and exit code 2."""
+    try:
+        app()
+    except TightenError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,49 @@
+"""Reports as tables for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from tighten.report import Report
+
+if TYPE_CHECKING:
+    from tighten.engine import Result
+
+
+def report_table(report: Report) -> Table:
+    """A row for each constrained site and one for all."""
+    table = Table()
+    table.add_column("site", no_wrap=True)
+    for column in ("weights", "kept", "rate", "levels", "bits", "bytes"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for s in report.sites:
+        levels = "free" if s.levels is None else str(s.levels)
+        table.add_row(s.name, f"{s.weights:,}", f"{s.kept:,}", f"{s.rate:.1f}x", levels, str(s.bits), f"{s.bytes:,}")
+    table.add_section()
+    spent = sum(s.bytes for s in report.sites)
+    table.add_row("all sites", f"{report.weights:,}", f"{report.kept:,}", f"{report.rate:.1f}x", "", "", f"{spent:,}")
+    return table
+
+
+def size_line(report: Report) -> Text:
+    """The bytes on disk and the rates, in words."""
+    z = report.sizes
+    return Text(
+        f"{z.total:,} bytes on disk ({report.bytes_rate:.0f}x smaller than {report.dense_bytes:,}): "
+        f"positions {z.positions:,}, values {z.values:,}, tables {z.tables:,}, rest {z.rest:,}, header {z.header:,}\n"
+        f"rate {report.rate:.1f}x, {report.rate_with_biases:.1f}x with the {report.biases:,} biases and other numbers"
+    )
+
+
+def result_table(result: Result) -> Group:
+    """The sites of a finished run, and its accuracies."""
+    loss = result.dense_accuracy - result.accuracy
+    line = Text(
+        f"test accuracy {result.accuracy:.2f} % (dense {result.dense_accuracy:.2f} %, {loss:+.2f} points lost), "
+        f"{result.seconds:.0f} s of training after the dense network"
+    )
+    return Group(report_table(result.report), line)

@@ -1,0 +1,38 @@
+"""Symbols of a small alphabet, coded by the frequencies seen so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tighten.codecs.stream import Coder, Ints
+
+
+def adaptive(coder: Coder, values: Ints | None, count: int, seen: NDArray[np.float64]) -> Ints:
+    """`count` symbols in `[0, len(seen))`.
+
+    Definition: symbols go in blocks, each one an eighth of all symbols before it; a block is coded by
+    the frequencies at its start. That costs a few bytes more than the entropy, needs no table in the
+    file, and is fast for millions of symbols.
+
+    Args:
+        seen: prior weight of each symbol, positive; changed in place to prior and frequencies.
+    """
+    if len(seen) == 1:
+        return np.zeros(count, dtype=np.int32)
+    got = np.empty(count, dtype=np.int32)
+    start = 0
+    while start < count:
+        stop = min(count, start + max(1, int(seen.sum()) // 8))
+        block = None if values is None else values[start:stop]
+        got[start:stop] = coder.symbols(block, seen, stop - start)
+        seen += np.bincount(got[start:stop], minlength=len(seen))
+        start = stop
+    return got
+
+
+def as_symbols(values: NDArray[Any]) -> Ints:
+    """The same numbers, as the coder takes them."""
+    return np.ascontiguousarray(values, dtype=np.int32)

@@ -1,0 +1,60 @@
+"""The code of a tensor whose entries are taken from a small table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Indexed:
+    """Entries `scale * steps[index]`, with one scale for all entries or one for each run of entries.
+
+    A run is a stretch of consecutive entries in row-major order, so that "one scale per output
+    channel" is a list of run lengths, also for the kept entries of a sparse tensor. The product is
+    taken in the dtype of `scale`: it is the same, bit for bit, on every machine.
+
+    Args:
+        index: integer tensor of any shape, values in `[0, len(steps))`.
+        steps: `[levels]`, the table before scaling (such as -1 and 1), in the dtype of the entries.
+        scale: `[runs]`, one positive factor per run, in the dtype of the entries.
+        counts: `[runs]`, int64, entries per run; sums to `index.numel()`.
+    """
+
+    index: Tensor
+    steps: Tensor
+    scale: Tensor
+    counts: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.index.shape)
+
+    def dense(self) -> Tensor:
+        """The tensor that this code describes."""
+        return self.steps[self.index.long()] * self._scale_per_entry()
+
+    def bits(self) -> float:
+        """Bits of a fixed-length code: indices, scales and table."""
+        per_entry = math.ceil(math.log2(len(self.steps))) if len(self.steps) > 1 else 0
+        word = self.steps.element_size() * 8
+        return float(self.index.numel() * per_entry + word * (len(self.scale) + len(self.steps)))
+
+    def nearest(self, x: Tensor) -> Indexed:
+        """The code with this table and these scales that is nearest to `x` (same number of entries); ties go up."""
+        flat = x.reshape(-1).double()  # the middles of steps may not fit in the dtype of the entries
+        scale = self._scale_per_entry().reshape(-1).double()
+        order = self.steps.argsort()
+        steps = self.steps[order].double()
+        middles = (steps[1:] + steps[:-1]) / 2
+        ratio = torch.where(scale == 0, torch.zeros_like(flat), flat / scale)
+        index = order[torch.bucketize(ratio, middles, right=True)]
+        return replace(self, index=index.view(self.index.shape).to(self.index.dtype))
+
+    def _scale_per_entry(self) -> Tensor:
+        if len(self.scale) == 1:
+            return self.scale[0].expand(self.index.shape)
+        return self.scale.repeat_interleave(self.counts).view(self.index.shape)

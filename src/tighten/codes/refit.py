@@ -1,0 +1,38 @@
+"""The nearest tensor of the same form: same support, same tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never, overload
+
+from torch import Tensor
+
+from tighten.codes.dense import Dense
+from tighten.codes.indexed import Indexed
+from tighten.codes.sparse import Sparse
+
+
+@overload
+def refit(code: Dense, x: Tensor) -> Dense: ...
+@overload
+def refit(code: Indexed, x: Tensor) -> Indexed: ...
+@overload
+def refit(code: Sparse, x: Tensor) -> Sparse: ...
+@overload
+def refit(code: Dense | Indexed, x: Tensor) -> Dense | Indexed: ...
+def refit(code: Dense | Indexed | Sparse, x: Tensor) -> Dense | Indexed | Sparse:
+    """The code nearest to `x` that shares the support and the tables of `code`.
+
+    Args:
+        code: the form to keep.
+        x: tensor of the code's shape.
+    """
+    match code:
+        case Dense():
+            return Dense(x.clone())
+        case Indexed():
+            return code.nearest(x)
+        case Sparse():
+            return replace(code, inner=refit(code.inner, x[code.support]))
+        case _:
+            assert_never(code)

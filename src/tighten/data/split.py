@@ -1,0 +1,37 @@
+"""A validation set held out from the training set."""
+
+from __future__ import annotations
+
+import torch
+
+from tighten.data.tensors import TensorData
+from tighten.errors import DataError
+
+
+def split_validation(train: TensorData, count: int, seed: int) -> tuple[TensorData, TensorData]:
+    """The training set without `count` examples, and those examples: (rest, held out).
+
+    The choice is random but stratified: every class gives its share, to within one example. It
+    depends on the targets, `count` and `seed` alone. Both parts keep the order of `train`.
+
+    Args:
+        train: what to split.
+        count: examples to hold out.
+        seed: of the choice.
+
+    Raises:
+        DataError: `count` leaves one of the two parts empty.
+    """
+    n = len(train)
+    if not 0 < count < n:
+        raise DataError(f"validation={count} of {n} training examples: choose between 1 and {n - 1}")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    by_class = order[train.targets[order].argsort(stable=True)]
+    sizes = train.targets.bincount()
+    starts = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    # The place of each example in its own class, as a fraction: the smallest fractions over all
+    # classes are an equal share of each.
+    fraction = (torch.arange(n) - starts + 0.5) / sizes.repeat_interleave(sizes)
+    held = torch.zeros(n, dtype=torch.bool)
+    held[by_class[fraction.argsort(stable=True)[:count]]] = True
+    return train.subset(~held), train.subset(held)

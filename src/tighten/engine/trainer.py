@@ -1,0 +1,112 @@
+"""Epochs of plain training, for the dense network and within each stage."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from tighten.data import Augment, ImageData, batches
+from tighten.engine.evaluate import accuracy
+from tighten.engine.events import Epoch, Listener
+from tighten.errors import TrainingError
+from tighten.recipes import Distill, Training
+
+
+@dataclass
+class Trainer:
+    """A model with its data and its source of chance.
+
+    Args:
+        model: the network, on the accelerator's device.
+        data: train, validation and test examples.
+        accelerator: device and precision.
+        batch_size: examples per step.
+        generator: all chance of order and augmentation.
+        augment: random changes to training batches.
+        optimizer: gives an optimizer for the model at a learning rate.
+        listener: hears of progress.
+        teacher: the dense network, for distillation.
+    """
+
+    model: nn.Module
+    data: ImageData
+    accelerator: Accelerator
+    batch_size: int
+    generator: torch.Generator
+    augment: Augment | None
+    optimizer: Callable[[nn.Module, float], torch.optim.Optimizer]
+    listener: Listener
+    teacher: nn.Module | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one epoch."""
+        return math.ceil(len(self.data.train) / self.batch_size)
+
+    def keep_teacher(self) -> None:
+        """The model as it is now, kept to learn from."""
+        self.teacher = copy.deepcopy(self.model).eval()
+
+    def epoch(
+        self, name: str, number: int, training: Training, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
+    ) -> Epoch:
+        """One pass over the training data, and the validation after it.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        start, total = time.perf_counter(), 0.0
+        self.model.train()
+        device = self.accelerator.device
+        augment = self.augment if training.augment else None
+        for inputs, targets in batches(self.data.train, self.batch_size, self.generator, augment):
+            loss = self._loss(inputs.to(device), targets.to(device), training.distill)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss is {value} in epoch {number} of '{name}': lower the learning rate or rho in the recipe; "
+                    f"the last checkpoint is kept"
+                )
+            optimizer.zero_grad()
+            self.accelerator.backward(loss)
+            optimizer.step()
+            scheduler.step()
+            total += value * len(targets)
+            self.listener.step(value)
+        return Epoch(
+            stage=name,
+            epoch=number,
+            epochs=training.epochs,
+            loss=total / len(self.data.train),
+            accuracy=accuracy(self.model, self.data.validation),
+            rho=0.0,
+            primal=0.0,
+            dual=0.0,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _loss(self, inputs: Tensor, targets: Tensor, distill: Distill | None) -> Tensor:
+        with self.accelerator.autocast():
+            outputs = self.model(inputs)
+        loss = F.cross_entropy(outputs.float(), targets)
+        if distill is None or self.teacher is None:
+            return loss
+        with torch.no_grad(), self.accelerator.autocast():
+            wanted = self.teacher(inputs)
+        t = distill.temperature
+        soft = F.kl_div(
+            F.log_softmax(outputs.float() / t, 1),
+            F.log_softmax(wanted.float() / t, 1),
+            log_target=True,
+            reduction="batchmean",
+        )
+        return (1 - distill.weight) * loss + distill.weight * t * t * soft

@@ -1,0 +1,120 @@
+"""ADMM: the weights are pulled to a moving point of the set, ever harder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tighten.codes import Code, Sparse
+from tighten.errors import PlanError
+from tighten.methods.base import Method, Problem, State
+from tighten.schedules import Clock, cosine
+from tighten.sites import check_finite
+
+SENSE_EVERY = 4
+"""Steps between two looks at the gradients."""
+MEMORY = 0.96
+"""What is left of the running average at each look: about a hundred steps are remembered."""
+
+
+@dataclass(frozen=True)
+class Admm(Method):
+    """The alternating direction method of multipliers, with a rho that grows at each update.
+
+    Update, `updates` times in the stage, evenly spaced:
+        Z <- P(W + U),  U <- (U + W - Z) / g,  rho <- rho * g
+    Between updates the optimizer minimises f(W) + rho/2 |W - Z + U|^2. Dividing the scaled dual by the
+    growth g of rho keeps the multiplier rho * U as it is. State: V = Z - U and the code of Z; U is their
+    difference, so no third buffer is held.
+
+    Source: Boyd et al. (2011), sections 3.1.1 and 3.4.1; Ye et al., arXiv 1903.09769.
+
+    Args:
+        rho: weight of the pull at the start.
+        rho_end: weight of the pull at the end; it grows geometrically.
+        updates_per_epoch: Z and U updates in each epoch.
+        update_every: steps between updates; in place of `updates_per_epoch` where given.
+        learning_rate_end: the learning rate falls to this part of itself before each update, then starts anew.
+        commit: whether the weights are put on their sets at the end; without, a later stage must do it.
+    """
+
+    rho: float = 1e-3
+    rho_end: float = 1e-1
+    updates_per_epoch: int = 2
+    update_every: int | None = None
+    learning_rate_end: float = 0.15
+    commit: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rho <= self.rho_end:
+            raise PlanError(f"rho must be positive and grow: rho={self.rho}, rho_end={self.rho_end}")
+        if self.updates_per_epoch < 1 or (self.update_every is not None and self.update_every < 1):
+            raise PlanError(f"ADMM needs at least one update: {self!r}")
+
+    @property
+    def commits(self) -> bool:
+        return self.commit
+
+    def updates(self, clock: Clock) -> int:
+        """How often Z and U are updated in the stage."""
+        if self.update_every is not None:
+            return max(1, clock.steps // self.update_every)
+        return self.updates_per_epoch * clock.epochs
+
+    def growth(self, clock: Clock) -> float:
+        """The factor g on rho at each update but the last."""
+        n = self.updates(clock)
+        return float((self.rho_end / self.rho) ** (1 / (n - 1))) if n > 1 else 1.0
+
+    def start(self, problem: Problem) -> State:
+        codes = problem.fit(problem.weights(), {})
+        targets = {name: code.dense().clone() for name, code in codes.items()}
+        return State(rho=self.rho, codes=codes, targets=targets)
+
+    @torch.no_grad()
+    def after_step(self, problem: Problem, state: State) -> bool:
+        if state.step % SENSE_EVERY == 0:
+            _sense(problem.weights(), state)
+        n = self.updates(problem.clock)
+        done = problem.clock.parts_done(state.step, n)
+        if done == problem.clock.parts_done(state.step - 1, n):
+            return False
+        growth = self.growth(problem.clock) if done < n else 1.0
+        weights = problem.weights()
+        check_finite(weights, f"after {state.step} steps of ADMM at rho {state.rho:.2g}")
+        before = {name: code.dense() for name, code in state.codes.items()}
+        sums = {name: w + before[name] - state.targets[name] for name, w in weights.items()}
+        state.codes = problem.fit(sums, state.squared_gradients)
+        for name, w in weights.items():
+            z = state.codes[name].dense()
+            state.targets[name] = z - (sums[name] - z) / growth
+            state.primal[name] = _relative(w - z, w)
+            state.dual[name] = _relative(z - before[name], z)
+        state.rho *= growth
+        return True
+
+    def finish(self, problem: Problem, state: State) -> dict[str, Code]:
+        return problem.fit(problem.weights(), state.squared_gradients)
+
+    def learning_rate_factor(self, step: int, clock: Clock) -> float:
+        return cosine(clock.within_part(step, self.updates(clock)), self.learning_rate_end)
+
+
+def _sense(weights: dict[str, Tensor], state: State) -> None:
+    """The squared gradients of the loss, averaged into the state; the pull is taken off again."""
+    for name, code in state.codes.items():
+        gradient = weights[name].grad
+        if gradient is None or not isinstance(code, Sparse):
+            continue
+        of_loss = gradient - state.rho * (weights[name] - state.targets[name])
+        mean = float((of_loss.square() * code.support).sum()) / max(1, code.kept)
+        if math.isfinite(mean):
+            before = state.squared_gradients.get(name, mean)
+            state.squared_gradients[name] = MEMORY * before + (1 - MEMORY) * mean
+
+
+def _relative(difference: Tensor, reference: Tensor) -> float:
+    return float(difference.norm() / reference.norm().clamp_min(1e-30))

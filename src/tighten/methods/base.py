@@ -1,0 +1,97 @@
+"""What every method is: a way to draw weights into their sets, with its state as plain data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from tighten.codes import Code
+from tighten.methods.hold import Hold
+from tighten.schedules import Clock
+from tighten.sets import Set
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method works on during one stage.
+
+    Args:
+        weights: gives the current tensors of the stage's sites.
+        sets: the set of each site; some may be open (their count is shared out from a budget).
+        settle: fills open sets by the stage's budget, judging the tensors and squared gradients it is given.
+        clock: the stage's steps.
+    """
+
+    weights: Callable[[], dict[str, Tensor]]
+    sets: Mapping[str, Set]
+    settle: Callable[[Mapping[str, Tensor], Mapping[str, float]], dict[str, Set]]
+    clock: Clock
+
+    def fit(self, tensors: Mapping[str, Tensor], squared_gradients: Mapping[str, float]) -> dict[str, Code]:
+        """The projection of each tensor on its set, budgets shared out by what is known of the sites."""
+        return {name: s.fit(tensors[name]) for name, s in self.settle(tensors, squared_gradients).items()}
+
+
+@dataclass
+class State:
+    """Where a method stands; everything that a checkpoint must hold.
+
+    Args:
+        step: optimizer steps taken in this stage.
+        rho: weight of the pull.
+        codes: per site, the point Z of the set that the weights are drawn to.
+        targets: per site, V = Z - U: the pull is rho * (W - V).
+        fixed: per site, a bool tensor of the entries that already lie on their level for good.
+        squared_gradients: per site, the running mean square of the loss gradient over its kept entries.
+        primal: per site, |W - Z| / |W| at the last update.
+        dual: per site, |Z - Z before| / |Z| at the last update.
+    """
+
+    step: int = 0
+    rho: float = 0.0
+    codes: dict[str, Code] = field(default_factory=dict)
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    fixed: dict[str, Tensor] = field(default_factory=dict)
+    squared_gradients: dict[str, float] = field(default_factory=dict)
+    primal: dict[str, float] = field(default_factory=dict)
+    dual: dict[str, float] = field(default_factory=dict)
+
+
+class Method(ABC):
+    """How W is drawn to its set. Subclasses are frozen dataclasses of settings."""
+
+    @property
+    def commits(self) -> bool:
+        """Whether the weights lie in their sets when the stage ends."""
+        return True
+
+    def check(self, problem: Problem) -> None:
+        """Nothing, where the method can work on this problem.
+
+        Raises:
+            PlanError: it cannot.
+        """
+        return
+
+    @abstractmethod
+    def start(self, problem: Problem) -> State:
+        """The state before the first step."""
+
+    def after_step(self, problem: Problem, state: State) -> bool:
+        """The method's work after an optimizer step, which `state.step` already counts: did the state change?"""
+        return False
+
+    def holds(self, state: State) -> dict[str, Hold]:
+        """What is held of the stage's own sites after each step."""
+        return {}
+
+    @abstractmethod
+    def finish(self, problem: Problem, state: State) -> dict[str, Code]:
+        """The points of the sets that the weights are put on when the stage ends."""
+
+    @abstractmethod
+    def learning_rate_factor(self, step: int, clock: Clock) -> float:
+        """The factor on the base learning rate that suits this method at this step."""

@@ -1,0 +1,127 @@
+"""The figures of a compressed network, read off its artifact alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from tighten.artifact import Artifact, Sizes
+from tighten.codes import Code, Indexed, Sparse
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """One constrained site.
+
+    Args:
+        name: state-dict name.
+        weights: all entries.
+        kept: entries of the support; all of them where nothing is pruned.
+        levels: distinct values of the kept entries, None where they are free.
+        bits: bits that tell the levels apart; 32 for free float32 values.
+        positions, values, tables: bytes in the file.
+    """
+
+    name: str
+    weights: int
+    kept: int
+    levels: int | None
+    bits: int
+    positions: int
+    values: int
+    tables: int
+
+    @property
+    def rate(self) -> float:
+        """All entries divided by the kept ones."""
+        return self.weights / max(1, self.kept)
+
+    @property
+    def bytes(self) -> int:
+        """Everything that the site costs in the file."""
+        return self.positions + self.values + self.tables
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole network.
+
+    Args:
+        sites: the constrained sites.
+        biases: other floating-point parameters and buffers, which are neither pruned nor quantized.
+        sizes: exact bytes on disk.
+        dense_bytes: bytes of the plain state dict.
+    """
+
+    sites: tuple[SiteReport, ...]
+    biases: int
+    sizes: Sizes
+    dense_bytes: int
+
+    @property
+    def weights(self) -> int:
+        """All entries of the constrained sites."""
+        return sum(site.weights for site in self.sites)
+
+    @property
+    def kept(self) -> int:
+        """Kept entries of the constrained sites."""
+        return sum(site.kept for site in self.sites)
+
+    @property
+    def rate(self) -> float:
+        """The pruning rate of the constrained sites, biases not counted."""
+        return self.weights / max(1, self.kept)
+
+    @property
+    def rate_with_biases(self) -> float:
+        """The pruning rate with every other number counted on both sides."""
+        return (self.weights + self.biases) / max(1, self.kept + self.biases)
+
+    @property
+    def bytes_rate(self) -> float:
+        """Bytes of the plain state dict divided by bytes of the file."""
+        return self.dense_bytes / self.sizes.total
+
+    def to_data(self) -> dict[str, Any]:
+        """The figures as JSON-able data."""
+        rates = {"rate": self.rate, "rate_with_biases": self.rate_with_biases, "bytes_rate": self.bytes_rate}
+        return {**asdict(self), "weights": self.weights, "kept": self.kept, **rates}
+
+    def __str__(self) -> str:
+        lines = [f"{'site':<24}{'weights':>10}{'kept':>9}{'rate':>8}{'levels':>8}{'bits':>6}{'bytes':>8}"]
+        for s in self.sites:
+            levels = "free" if s.levels is None else str(s.levels)
+            lines.append(f"{s.name:<24}{s.weights:>10,}{s.kept:>9,}{s.rate:>7.1f}x{levels:>8}{s.bits:>6}{s.bytes:>8,}")
+        z = self.sizes
+        lines.append(
+            f"{self.kept:,} of {self.weights:,} weights: {self.rate:.1f}x ({self.rate_with_biases:.1f}x with biases); "
+            f"{z.total:,} bytes on disk, {self.bytes_rate:.0f}x smaller: positions {z.positions:,}, "
+            f"values {z.values:,}, tables {z.tables:,}, rest {z.rest:,}, header {z.header:,}"
+        )
+        return "\n".join(lines)
+
+
+def report(artifact: Artifact) -> Report:
+    """The figures of an artifact, counted from the decoded tensors and the bytes of its file."""
+    sizes = artifact.sizes()
+    sites = []
+    for name, code in artifact.codes.items():
+        part = sizes.per_site[name]
+        kept = code.kept if isinstance(code, Sparse) else math.prod(code.shape)
+        levels = _levels(code)
+        bits = math.ceil(math.log2(max(2, levels))) if levels is not None else code.dense().element_size() * 8
+        entry = (name, math.prod(code.shape), kept, levels, bits, part.positions, part.values, part.tables)
+        sites.append(SiteReport(*entry))
+    others = sum(t.numel() for t in artifact.rest.values() if t.is_floating_point())
+    dense = sum(t.numel() * t.element_size() for t in artifact.state_dict().values())
+    return Report(tuple(sites), others, sizes, dense)
+
+
+def _levels(code: Code) -> int | None:
+    """Levels in use (per scale), whatever the table offers; None where the values are free."""
+    inner = code.inner if isinstance(code, Sparse) else code
+    return len(torch.unique(inner.index)) if isinstance(inner, Indexed) else None

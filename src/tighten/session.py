@@ -1,0 +1,142 @@
+"""A session: a plan at work on a model, inside the user's own training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tighten import sites
+from tighten.artifact import Artifact, Sizes
+from tighten.attach import ActiveStage
+from tighten.codes import Code, from_plain, to_plain
+from tighten.errors import ConstraintError, PlanError
+from tighten.methods import State
+from tighten.plan import Plan, Stage
+from tighten.report import Report, report
+from tighten.schedules import Clock
+from tighten.sets import Set, from_data, to_data
+from tighten.solver import Solver, check_stage
+
+
+class Session:
+    """A model on its way into its sets, stage by stage.
+
+    Iterating gives the stages that are still to be done, each ready to be attached to an optimizer. The
+    model stays an ordinary module: its parameters change, nothing else of it.
+
+    Args:
+        model: the trained network.
+        plan: what is to be done; a sequence of stages.
+        steps_per_epoch: optimizer steps in one epoch, such as `len(loader)`.
+
+    Raises:
+        PlanError: the plan does not fit the model.
+    """
+
+    def __init__(self, model: nn.Module, plan: Sequence[Stage], *, steps_per_epoch: int) -> None:
+        if steps_per_epoch < 1:
+            raise PlanError(f"steps_per_epoch is {steps_per_epoch}: give len(loader), which must not be empty")
+        self.model = model
+        self.plan = plan if isinstance(plan, Plan) else Plan(plan)
+        self.steps_per_epoch = steps_per_epoch
+        self.codes: dict[str, Code] = {}
+        self.sets: dict[str, Set] = {}
+        self.done = 0
+        self._active: ActiveStage | None = None
+        for stage in self.plan:
+            check_stage(model, stage)
+
+    def __iter__(self) -> Iterator[ActiveStage]:
+        while self.done < len(self.plan):
+            stage = self._active or self._start(None)
+            yield stage
+            if not stage.finished:
+                raise PlanError(
+                    f"stage '{stage}' was left before it was trained to its end: "
+                    f"train inside `with stage.attached(optimizer):`"
+                )
+
+    def __repr__(self) -> str:
+        return f"Session(stage {self.done} of {len(self.plan)} done, {len(self.codes)} sites constrained)"
+
+    def check(self) -> None:
+        """Nothing, where every constrained weight of the model lies exactly in its set, bit for bit.
+
+        Raises:
+            ConstraintError: one does not.
+        """
+        if self.done and not (last := self.plan[self.done - 1]).method.commits:
+            raise ConstraintError(
+                f"stage '{last}' leaves the weights outside their sets: carry out the next stage first"
+            )
+        weights = sites.tensors(self.model, list(self.codes))
+        for name, code in self.codes.items():
+            if not torch.equal(weights[name].detach(), code.dense()):
+                raise ConstraintError(f"'{name}' was changed after its stage ended: train only inside a stage")
+            if wrong := self.sets[name].violations(code):
+                raise ConstraintError(f"'{name}' is not in {self.sets[name]!r}: {wrong[0]}")
+
+    def artifact(self, meta: Mapping[str, Any] | None = None) -> Artifact:
+        """The compressed network as it is now, with its sets as promises that anyone can check.
+
+        Args:
+            meta: small facts to store, such as `{"model": "my_package.nets:Net"}`.
+        """
+        self.check()
+        if not self.codes:
+            raise PlanError("nothing is constrained yet: carry out the stages of the session first")
+        promises = {name: to_data(self.sets[name]) for name in self.codes}
+        return Artifact.of(self.model.state_dict(), self.codes, {**(meta or {}), "sets": promises})
+
+    def save(self, path: str | Path, meta: Mapping[str, Any] | None = None) -> Sizes:
+        """The compressed network written to a `.tight` file; returns its exact sizes in bytes."""
+        return self.artifact(meta).save(path)
+
+    def report(self) -> Report:
+        """What every site costs now, counted in the bytes of the real file."""
+        return report(self.artifact())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a checkpoint needs beside the model and the optimizer, as plain data."""
+        state: dict[str, Any] = {
+            "done": self.done,
+            "codes": {name: to_plain(code) for name, code in self.codes.items()},
+            "sets": {name: to_data(s) for name, s in self.sets.items()},
+            "active": None,
+        }
+        if self._active is not None:
+            now = self._active.solver.state
+            plain = {field.name: getattr(now, field.name) for field in fields(now)}
+            plain["codes"] = {name: to_plain(code) for name, code in now.codes.items()}
+            state["active"] = plain
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken; load the model's own state dict first."""
+        if state["done"] > len(self.plan):
+            raise PlanError(f"the checkpoint has {state['done']} stages done, the plan has only {len(self.plan)}")
+        self.done = state["done"]
+        self.codes = {name: from_plain(code) for name, code in state["codes"].items()}
+        self.sets = {name: from_data(data) for name, data in state["sets"].items()}
+        self._active = None
+        if state["active"] is not None:
+            plain = dict(state["active"])
+            plain["codes"] = {name: from_plain(code) for name, code in plain["codes"].items()}
+            self._start(State(**plain))
+
+    def _start(self, state: State | None) -> ActiveStage:
+        clock = Clock(self.plan[self.done].epochs, self.steps_per_epoch)
+        solver = Solver(self.model, self.plan[self.done], self.codes, self.sets, clock, state)
+        self._active = ActiveStage(solver, self.done, self._finish)
+        return self._active
+
+    def _finish(self, codes: dict[str, Code], promises: dict[str, Set]) -> None:
+        self.codes = codes
+        self.sets |= promises
+        self.done += 1
+        self._active = None

@@ -1,0 +1,74 @@
+"""What every constraint set is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from torch import Tensor
+
+from tighten.codes import Code
+
+if TYPE_CHECKING:
+    from tighten.sets.intersection import Intersection
+
+
+class Set(ABC):
+    """A closed set of tensors, such as "at most 100 entries are not zero".
+
+    Subclasses are frozen dataclasses of plain numbers (`repr=False` keeps the short `repr` from here). The one
+    verb is `fit`; the rest follows.
+    """
+
+    @abstractmethod
+    def fit(self, x: Tensor) -> Code:
+        """The point of the set nearest to `x` (see `factor`), as a code.
+
+        Args:
+            x: floating-point tensor with finite entries.
+
+        Raises:
+            SetError: the set has no point of this shape, or `x` is not finite.
+        """
+
+    @abstractmethod
+    def violations(self, code: Code) -> list[str]:
+        """Why the tensor that `code` describes is not in the set; empty where it is.
+
+        Says the facts (such as "7 entries kept, at most 5 allowed"), read off the code itself.
+        """
+
+    @property
+    def factor(self) -> float:
+        """How far from exact the projection may be: |x - project(x)| <= factor * dist(x, set)."""
+        return 1.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the count of kept entries is still to be set by a budget."""
+        return False
+
+    def with_count(self, count: int) -> Self:
+        """The same set, its open count filled in."""
+        return self
+
+    def project(self, x: Tensor) -> Tensor:
+        """The Euclidean projection of `x` on the set."""
+        return self.fit(x).dense()
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of the dataclass that differ from their defaults."""
+        if not is_dataclass(self):
+            return {}
+        every = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, default) in every.items() if value != default}
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+        return f"{type(self).__name__}({inside})"
+
+    def __and__(self, other: Set) -> Intersection:
+        from tighten.sets.intersection import Intersection
+
+        return Intersection.of(self, other)

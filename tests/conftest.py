@@ -1,0 +1,47 @@
+"""Real data for the tests that need it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack.py"
+CACHE = REPOSITORY / ".cache" / "data"
+
+
+def _folder_with(name: str, part: str) -> Path:
+    """A folder that holds the data set `name`: the one of TIGHTEN_DATA, or one unpacked here once."""
+    if given := os.environ.get("TIGHTEN_DATA"):
+        if not (Path(given) / part).is_dir():
+            pytest.skip(f"TIGHTEN_DATA={given} holds no {part}")
+        return Path(given)
+    if not UNPACK.is_file():
+        pytest.skip(f"needs {name}: set TIGHTEN_DATA to a folder that holds {part}")
+    subprocess.run([sys.executable, str(UNPACK), str(CACHE), "--only", name], check=True)
+    return CACHE
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """A folder with MNIST as torchvision lays it out."""
+    return _folder_with("mnist", "MNIST/raw")
+
+
+@pytest.fixture(scope="session")
+def cifar_dir() -> Path:
+    """A folder with CIFAR-10 as torchvision lays it out."""
+    return _folder_with("cifar10", "cifar-10-batches-py")
+
+
+@pytest.fixture(scope="session")
+def pretrained_dir() -> Path:
+    """The folder of networks trained elsewhere."""
+    folder = UNPACK.parent / "pretrained"
+    if not folder.is_dir():
+        pytest.skip("needs the folder of pretrained networks beside the repository")
+    return folder
