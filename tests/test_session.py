@@ -306,3 +306,35 @@ def test_progressive_runs_on_a_network_of_two_layers():
     assert session.report().kept <= 15
     for layer in (model[0], model[2]):
         assert len(layer.weight.detach().unique()) <= 5
+
+
+def test_a_plan_in_two_sessions_gives_the_same_bytes_as_one(tmp_path):
+    whole = net()
+    session, _ = carry_out(whole)
+    parts, epochs, artifact = net(), 0, None
+    for stages in (plan()[:2], plan()[2:]):
+        if artifact is not None:  # as a new process would: a fresh model, everything else from the file
+            parts = net(seed=1)
+            artifact = tt.load(tmp_path / "half.tight", parts)
+        half = tt.Session(parts, stages, steps_per_epoch=STEPS, start=artifact)
+        for stage in half:
+            optimizer = torch.optim.Adam(parts.parameters(), lr=1e-2)
+            with stage.attached(optimizer):
+                for _ in range(stage.epochs):
+                    for i in range(STEPS):
+                        train(parts, optimizer, 10 * epochs + i)
+                    epochs += 1
+        half.save(tmp_path / "half.tight")
+        artifact = tt.Artifact.open(tmp_path / "half.tight")
+    assert half.artifact().to_bytes() == session.artifact().to_bytes()
+
+
+def test_a_start_must_be_what_the_model_holds(tmp_path):
+    session, _ = carry_out(net())
+    session.save(tmp_path / "net.tight")
+    with pytest.raises(tt.TightenError, match="was changed"):
+        tt.Session(net(seed=1), plan(), steps_per_epoch=STEPS, start=tt.Artifact.open(tmp_path / "net.tight"))
+    model = net()
+    silent = tt.Artifact.of(model.state_dict(), {"0.weight": tt.Sparse(density=1.0).fit(model[0].weight.detach())}, {})
+    with pytest.raises(tt.TightenError, match=r"promises nothing of '0\.weight'"):
+        tt.Session(model, plan(), steps_per_epoch=STEPS, start=silent)

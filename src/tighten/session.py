@@ -13,8 +13,8 @@ from torch import nn
 from tighten import sites
 from tighten.artifact import Artifact, Sizes
 from tighten.attach import ActiveStage
-from tighten.codes import Code, from_plain, to_plain
-from tighten.errors import ConstraintError, PlanError
+from tighten.codes import Code, from_plain, to_device, to_plain
+from tighten.errors import ArtifactError, ConstraintError, PlanError
 from tighten.methods import State
 from tighten.plan import Plan, Stage
 from tighten.report import Report, report
@@ -33,12 +33,17 @@ class Session:
         model: the trained network.
         plan: what is to be done; a sequence of stages.
         steps_per_epoch: optimizer steps in one epoch, such as `len(loader)`.
+        start: what `tighten.load(file, model)` gave: the plan goes on from that file's codes and promises.
 
     Raises:
         PlanError: the plan does not fit the model.
+        ArtifactError: the file to start from makes promises of another form.
+        ConstraintError: the model does not hold what the file to start from says.
     """
 
-    def __init__(self, model: nn.Module, plan: Sequence[Stage], *, steps_per_epoch: int) -> None:
+    def __init__(
+        self, model: nn.Module, plan: Sequence[Stage], *, steps_per_epoch: int, start: Artifact | None = None
+    ) -> None:
         if steps_per_epoch < 1:
             raise PlanError(f"steps_per_epoch is {steps_per_epoch}: give len(loader), which must not be empty")
         self.model = model
@@ -50,6 +55,11 @@ class Session:
         self._active: ActiveStage | None = None
         for stage in self.plan:
             check_stage(model, stage)
+        if start is not None:
+            device = next(model.parameters()).device
+            self.codes = {name: to_device(code, device) for name, code in start.codes.items()}
+            self.sets = _promises(start)
+            self._check_codes()
 
     def __iter__(self) -> Iterator[ActiveStage]:
         while self.done < len(self.plan):
@@ -74,6 +84,9 @@ class Session:
             raise ConstraintError(
                 f"stage '{last}' leaves the weights outside their sets: carry out the next stage first"
             )
+        self._check_codes()
+
+    def _check_codes(self) -> None:
         weights = sites.tensors(self.model, list(self.codes))
         for name, code in self.codes.items():
             if not torch.equal(weights[name].detach(), code.dense()):
@@ -140,3 +153,11 @@ class Session:
         self.sets |= promises
         self.done += 1
         self._active = None
+
+
+def _promises(start: Artifact) -> dict[str, Set]:
+    promised = start.meta.get("sets", {})
+    missing = [name for name in start.codes if name not in promised]
+    if missing:
+        raise ArtifactError(f"the file to start from promises nothing of '{missing[0]}': write it with Session.save")
+    return {name: from_data(promised[name]) for name in start.codes}

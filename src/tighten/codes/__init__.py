@@ -7,6 +7,7 @@ every codec and exporter on purpose.
 from typing import TypeAlias
 
 from tighten.codes.dense import Dense
+from tighten.codes.device import to_device
 from tighten.codes.indexed import Indexed
 from tighten.codes.plain import from_plain, to_plain
 from tighten.codes.refit import refit
@@ -14,4 +15,4 @@ from tighten.codes.sparse import Sparse, expand
 
 Code: TypeAlias = Dense | Indexed | Sparse
 
-__all__ = ["Code", "Dense", "Indexed", "Sparse", "expand", "from_plain", "refit", "to_plain"]
+__all__ = ["Code", "Dense", "Indexed", "Sparse", "expand", "from_plain", "refit", "to_device", "to_plain"]

@@ -10,20 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from torch import nn
 
 from tighten.attach import ActiveStage
-from tighten.data import ImageData
 from tighten.engine import checkpoint
-from tighten.engine.augmentation import augmentation
 from tighten.engine.dense import dense_network
 from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.folder import check_folder
-from tighten.engine.trainer import Trainer
-from tighten.errors import RecipeError, RunError
-from tighten.imports import call_named, load_named
+from tighten.engine.prepare import prepare
 from tighten.recipes import Recipe, StageTable
 from tighten.report import Report, report
 from tighten.session import Session
@@ -92,31 +86,9 @@ class _Job:
         self.history: list[dict[str, Any]] = []
 
     def prepare(self, download: bool) -> None:
-        recipe = self.recipe
-        settings = {"validation": recipe.validation, "download": download, "seed": self.seed}
-        data = call_named(recipe.data, "data", self.root, **settings)
-        if not isinstance(data, ImageData):
-            raise RecipeError(f"the data '{recipe.data}' gives a {type(data).__name__}, not a tighten.data.ImageData")
-        torch.manual_seed(self.seed)
-        accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
-        if accelerator.num_processes > 1:
-            raise RunError("`tighten run` works in one process: start it without a launcher")
-        model = call_named(recipe.model, "model")
-        if not isinstance(model, nn.Module):
-            raise RecipeError(f"the model '{recipe.model}' makes a {type(model).__name__}, not a torch.nn.Module")
-        model = model.to(accelerator.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        kind = load_named(recipe.optimizer, "optimizer")
-        self.trainer = Trainer(
-            model=model,
-            data=data,
-            accelerator=accelerator,
-            batch_size=recipe.batch_size,
-            generator=torch.Generator().manual_seed(self.seed),
-            augment=augmentation(recipe.augment, data),
-            optimizer=lambda net, learning_rate: kind(net.parameters(), lr=learning_rate),
-            listener=self.listener,
-        )
-        self.session = Session(model, recipe.plan(), steps_per_epoch=self.trainer.steps_per_epoch)
+        self.trainer = prepare(self.recipe, root=self.root, download=download, seed=self.seed, listener=self.listener)
+        plan, steps = self.recipe.plan(), self.trainer.steps_per_epoch
+        self.session = Session(self.trainer.model, plan, steps_per_epoch=steps)
 
     def carry_out(self) -> Result:
         trainer, recipe = self.trainer, self.recipe
