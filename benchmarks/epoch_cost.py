@@ -53,12 +53,13 @@ def trained(data: TensorData, precision: str, constrained: bool) -> float:
     trainer = Trainer(
         model=net,
         data=ImageData(data, few, few, classes=10, fill=-0.4242),
-        accelerator=Accelerator(mixed_precision="bf16" if precision == "bf16" else "no"),
+        accelerator=Accelerator(),
         batch_size=BATCH,
         generator=torch.Generator().manual_seed(0),
         augment=Shift(2, fill=-0.4242),
         optimizer=lambda model, rate: torch.optim.Adam(model.parameters(), lr=rate),
         listener=Listener(),
+        precision="bf16" if precision == "bf16" else "fp32",
     )
     training = Training(epochs=1, learning_rate=1e-3)
     optimizer = trainer.optimizer(net, 1e-3)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tighten.artifact import Artifact, load
 from tighten.engine import accuracy
+from tighten.engine.prepare import load_data
 from tighten.errors import ArtifactError, DataError
 from tighten.imports import call_named
 from tighten.report import Report, report
@@ -22,6 +23,7 @@ class Facts(BaseModel):
 
     model: str | None = None
     data: str | None = None
+    data_settings: dict[str, Any] = Field(default_factory=dict)
     claims: dict[str, float] = Field(default_factory=dict)
     sets: dict[str, Any] = Field(default_factory=dict)
 
@@ -119,7 +121,7 @@ def _accuracy(file: Path, facts: Facts, root: Path | None, model: str | None, do
         )
     if facts.data is None or not facts.data.startswith("tighten.data:"):
         raise DataError(f"'{file}' claims an accuracy on '{facts.data}', which is not a data set of tighten.data")
-    data = call_named(facts.data, "data", root, download=download)
+    data = load_data(facts.data, facts.data_settings, root, download=download)
     network = call_named(path, "model")
     load(file, network)
     return accuracy(network, data.test)

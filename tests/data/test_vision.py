@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tighten.data import cifar10, mnist
+from tighten.data.cifar10 import CIFAR10
 from tighten.errors import DataError
 
 
@@ -46,6 +48,20 @@ def test_cifar10_is_the_published_set(cifar_dir: Path) -> None:
     # Each channel has its own mean, so that channels in a wrong order show here.
     assert data.train.inputs.mean(dim=(0, 2, 3)).abs().max() < 0.01
     assert (data.train.inputs.std(dim=(0, 2, 3)) - 1).abs().max() < 0.01
+
+
+@pytest.mark.slow
+def test_cifar10_as_imagenet_is_normalised(cifar_dir: Path) -> None:
+    own, other = cifar10(cifar_dir).test.inputs[:100], cifar10(cifar_dir, normalize="imagenet").test.inputs[:100]
+    for channel, (mean, std) in enumerate([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)]):
+        pictures = own[:, channel] * CIFAR10.std[channel] + CIFAR10.mean[channel]
+        assert torch.allclose(other[:, channel], (pictures - mean) / std, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", ["imagnet", 3, {}])
+def test_unknown_normalisation_is_told_before_the_data_is_read(wrong: object) -> None:
+    with pytest.raises(DataError, match="cifar10, imagenet"):
+        cifar10(None, normalize=wrong)  # type: ignore[arg-type]
 
 
 def test_no_folder_given() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 from tighten.engine import checkpoint
+from tighten.engine.evaluate import accuracy
+from tighten.engine.precision import Precision
 from tighten.engine.trainer import Trainer
 from tighten.recipes import Recipe
 from tighten.schedules import cosine
@@ -17,9 +19,13 @@ def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> 
     """The trainer's model, trained without constraints, or taken from `folder`: was it taken from there?
 
     What is kept is found again by model, data, training settings and seed. A killed training goes on at its
-    last epoch.
+    last epoch. A model that already holds trained weights of a file is left as it is.
     """
-    path = folder / f"{recipe.model.rpartition(':')[2].lower()}-{_key(recipe, seed)}.pt"
+    if recipe.dense.weights is not None:
+        found = accuracy(trainer.model, trainer.data.validation)
+        trainer.listener.note(f"dense network read from {recipe.dense.weights}: validation {found:.2f} %")
+        return False
+    path = folder / f"{recipe.model.rpartition(':')[2].lower()}-{_key(recipe, trainer.precision, seed)}.pt"
     optimizer = trainer.optimizer(trainer.model, recipe.dense.learning_rate)
     steps = trainer.steps_per_epoch * recipe.dense.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step / steps))
@@ -49,8 +55,8 @@ def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> 
     return False
 
 
-def _key(recipe: Recipe, seed: int) -> str:
+def _key(recipe: Recipe, precision: Precision, seed: int) -> str:
     fields = recipe.model_dump(
-        include={"model", "data", "validation", "batch_size", "optimizer", "precision", "augment"}
+        include={"model", "data", "data_settings", "validation", "batch_size", "optimizer", "augment"}
     )
-    return hashlib.sha256(repr((fields, recipe.dense.model_dump(), seed)).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr((fields, precision, recipe.dense.model_dump(), seed)).encode()).hexdigest()[:12]

@@ -23,7 +23,9 @@ def check_folder(out: Path, kept: Path, ours: str, resume: bool) -> None:
         raise RunError(f"'{out}' is a file, not a run folder: choose another --out")
     if kept.exists():
         if kept.read_text(encoding="utf-8") != ours:
-            raise RunError(f"the run folder '{out}' belongs to another recipe or seed: choose another --out")
+            raise RunError(
+                f"the run folder '{out}' belongs to another recipe, seed or trained network: choose another --out"
+            )
         if not resume:
             raise RunError(
                 f"the run folder '{out}' already holds this run: add --resume to go on, or choose another --out"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -11,6 +13,8 @@ from torch import nn
 from tighten.data import ImageData
 from tighten.engine.augmentation import augmentation
 from tighten.engine.events import Listener
+from tighten.engine.precision import resolve
+from tighten.engine.pretrained import Pretrained
 from tighten.engine.trainer import Trainer
 from tighten.errors import RecipeError, RunError
 from tighten.imports import call_named, load_named
@@ -18,7 +22,7 @@ from tighten.recipes import Recipe
 
 
 def prepare(recipe: Recipe, *, root: Path | None, download: bool, seed: int, listener: Listener) -> Trainer:
-    """The trainer of a recipe, its model new and not yet trained.
+    """The trainer of a recipe; its model is new, or holds the trained weights that the recipe names.
 
     Args:
         recipe: names the data, the model and the optimizer.
@@ -28,19 +32,21 @@ def prepare(recipe: Recipe, *, root: Path | None, download: bool, seed: int, lis
         listener: hears of progress.
 
     Raises:
-        TightenError: a name leads nowhere or to something else, or the data is missing or damaged.
+        TightenError: a name leads nowhere or to something else, or the data or weights are missing or damaged.
     """
-    settings = {"validation": recipe.validation, "download": download, "seed": seed}
-    data = call_named(recipe.data, "data", root, **settings)
-    if not isinstance(data, ImageData):
-        raise RecipeError(f"the data '{recipe.data}' gives a {type(data).__name__}, not a tighten.data.ImageData")
+    weights = None if recipe.dense.weights is None else Pretrained.open(Path(recipe.dense.weights))
+    chance = {"validation": recipe.validation, "seed": seed}
+    data = load_data(recipe.data, recipe.data_settings, root, download=download, **chance)
     torch.manual_seed(seed)
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
+    # Its own mixed precision is set once for a whole process; the trainer sees to that.
+    accelerator = Accelerator(mixed_precision="no")
     if accelerator.num_processes > 1:
         raise RunError("`tighten` works in one process: start it without a launcher")
     model = call_named(recipe.model, "model")
     if not isinstance(model, nn.Module):
         raise RecipeError(f"the model '{recipe.model}' makes a {type(model).__name__}, not a torch.nn.Module")
+    if weights is not None:
+        weights.load_into(model)
     model = model.to(accelerator.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     kind = load_named(recipe.optimizer, "optimizer")
     return Trainer(
@@ -52,4 +58,27 @@ def prepare(recipe: Recipe, *, root: Path | None, download: bool, seed: int, lis
         augment=augmentation(recipe.augment, data),
         optimizer=lambda net, learning_rate: kind(net.parameters(), lr=learning_rate),
         listener=listener,
+        precision=resolve(recipe.precision, accelerator.device),
     )
+
+
+def load_data(path: str, settings: Mapping[str, Any], root: Path | None, *, download: bool, **chance: int) -> ImageData:
+    """The data at an import path.
+
+    Args:
+        path: of a function such as `tighten.data:cifar10`.
+        settings: of its own, such as `{"normalize": "imagenet"}`.
+        root: folder of the data set.
+        download: fetch the data set where it is missing.
+        chance: `validation` and `seed`, or nothing where only the test examples are wanted.
+
+    Raises:
+        RecipeError: the path leads nowhere or to something else, or the settings are not its own.
+        DataError: the data is missing or damaged.
+    """
+    if taken := sorted({"root", "download", "validation", "seed"} & set(settings)):
+        raise RecipeError(f"data_settings cannot hold '{taken[0]}', which is said elsewhere: remove it")
+    data = call_named(path, "data", root, download=download, **chance, **settings)
+    if not isinstance(data, ImageData):
+        raise RecipeError(f"the data '{path}' gives a {type(data).__name__}, not a tighten.data.ImageData")
+    return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tighten.data import Augment, ImageData, batches
 from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch, Listener
+from tighten.engine.precision import Precision
 from tighten.errors import TrainingError
 from tighten.recipes import Distill, Training
 
@@ -28,13 +29,14 @@ class Trainer:
     Args:
         model: the network, on the accelerator's device.
         data: train, validation and test examples.
-        accelerator: device and precision.
+        accelerator: the device.
         batch_size: examples per step.
         generator: all chance of order and augmentation.
         augment: random changes to training batches.
         optimizer: gives an optimizer for the model at a learning rate.
         listener: hears of progress.
         teacher: the dense network, for distillation.
+        precision: what the network computes in while it trains; weights are float32 in any case.
     """
 
     model: nn.Module
@@ -46,11 +48,17 @@ class Trainer:
     optimizer: Callable[[nn.Module, float], torch.optim.Optimizer]
     listener: Listener
     teacher: nn.Module | None = None
+    precision: Precision = "fp32"
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one epoch."""
         return math.ceil(len(self.data.train) / self.batch_size)
+
+    def inputs(self) -> Iterator[Tensor]:
+        """The training inputs in batches, in their order and unchanged."""
+        for inputs, _ in batches(self.data.train, self.batch_size, None):
+            yield inputs.to(self.accelerator.device)
 
     def keep_teacher(self) -> None:
         """The model as it is now, kept to learn from."""
@@ -94,13 +102,16 @@ class Trainer:
             seconds=time.perf_counter() - start,
         )
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
     def _loss(self, inputs: Tensor, targets: Tensor, distill: Distill | None) -> Tensor:
-        with self.accelerator.autocast():
+        with self._autocast():
             outputs = self.model(inputs)
         loss = F.cross_entropy(outputs.float(), targets)
         if distill is None or self.teacher is None:
             return loss
-        with torch.no_grad(), self.accelerator.autocast():
+        with torch.no_grad(), self._autocast():
             wanted = self.teacher(inputs)
         t = distill.temperature
         soft = F.kl_div(
