@@ -12,7 +12,8 @@ from tighten.codes.indexed import Indexed
 from tighten.codes.plain import from_plain, to_plain
 from tighten.codes.refit import refit
 from tighten.codes.sparse import Sparse, expand
+from tighten.codes.thin import thinned
 
 Code: TypeAlias = Dense | Indexed | Sparse
 
-__all__ = ["Code", "Dense", "Indexed", "Sparse", "expand", "from_plain", "refit", "to_device", "to_plain"]
+__all__ = ["Code", "Dense", "Indexed", "Sparse", "expand", "from_plain", "refit", "thinned", "to_device", "to_plain"]
