@@ -338,3 +338,47 @@ def test_a_start_must_be_what_the_model_holds(tmp_path):
     silent = tt.Artifact.of(model.state_dict(), {"0.weight": tt.Sparse(density=1.0).fit(model[0].weight.detach())}, {})
     with pytest.raises(tt.TightenError, match=r"promises nothing of '0\.weight'"):
         tt.Session(model, plan(), steps_per_epoch=STEPS, start=silent)
+
+
+def lenet_like():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 12), nn.ReLU(), nn.Linear(12, 4)
+    )
+
+
+@pytest.mark.parametrize("bits", [None, 3])
+def test_folding_keeps_the_function_and_every_promise(bits, tmp_path):
+    model = lenet_like()
+    stages = [tt.Stage({"*": tt.Sparse(density=0.06), "*.bias": tt.Sparse(density=0.9)}, tt.Masked(), 1)]
+    if bits:
+        stages.append(tt.Stage({"*": tt.Uniform(bits=bits, zero=False)}, tt.Masked(), 1))
+    session = tt.Session(model, stages, steps_per_epoch=1)
+    inputs = torch.randn(16, 1, 8, 8)
+    for stage in session:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        with stage.attached(optimizer):
+            model(inputs).sum().backward()
+            optimizer.step()
+    before, sizes = model(inputs), session.save(tmp_path / "before.tight")
+    kept = sum(int((p != 0).sum()) for p in model.parameters())
+    folding = session.fold(inputs[:1])
+    assert folding.weights + folding.biases > 0
+    torch.testing.assert_close(model(inputs), before, rtol=1e-5, atol=1e-5)
+    session.check()
+    assert sum(int((p != 0).sum()) for p in model.parameters()) <= kept
+    assert session.save(tmp_path / "net.tight").total < sizes.total
+    fresh = lenet_like()
+    tt.load(tmp_path / "net.tight", fresh)
+    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), model.parameters(), strict=True))
+    assert not session.fold(inputs[:1]).parameters
+
+
+def test_folding_within_a_stage_is_refused():
+    model = lenet_like()
+    stages = [tt.Stage({"*": tt.Sparse(density=0.06)}, tt.Masked(), 1)]
+    session = tt.Session(model, stages, steps_per_epoch=1)
+    for _ in session:
+        with pytest.raises(tt.TightenError, match="is at work"):
+            session.fold(torch.randn(1, 1, 8, 8))
+        break

@@ -146,6 +146,52 @@ def test_admm_is_near_the_best_support_of_a_quadratic(seed):
     assert found <= min(one_shot, 1.35 * optimum) + 1e-3
 
 
+def wrong_first_support(regrow):
+    """A quadratic whose first stage prunes entry 0, the one that matters after its target moves; kept at the end."""
+    model = nn.ParameterDict({"w": nn.Parameter(torch.tensor([[0.1, 1.0, 0.9]]))})
+    admm = tt.Admm(rho=0.05, rho_end=20.0, regrow=regrow)
+    stages = [
+        tt.Stage({"w": tt.Sparse(count=2)}, tt.Masked(), 1),
+        tt.Stage({"w": tt.Sparse(count=1)}, admm, 10),
+        tt.Stage({}, tt.Masked(), 10),
+    ]
+    target = torch.tensor([[3.0, 1.0, 0.9]])
+    for stage in tt.Session(model, stages, steps_per_epoch=20):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        with stage.attached(optimizer):
+            for _ in range(stage.epochs * 20):
+                optimizer.zero_grad()
+                (model["w"] - target).square().sum().backward()
+                optimizer.step()
+    return (model["w"][0] != 0).tolist()
+
+
+def test_pruned_entries_come_back_only_where_asked():
+    assert wrong_first_support(regrow=False) == [False, True, False]
+    assert wrong_first_support(regrow=True) == [True, False, False]
+
+
+def test_a_stage_converges_when_the_residual_of_every_site_is_low():
+    model = net()
+    stages = [tt.Stage({"*": tt.Sparse(density=0.3)}, tt.Admm(rho=0.1, rho_end=10.0, until=0.05), 40)]
+    for stage in tt.Session(model, stages, steps_per_epoch=6):
+        assert not stage.converged
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        with stage.attached(optimizer) as solver:
+            residuals = []
+            while not stage.converged and len(residuals) < stage.epochs:
+                for batch in batches(6):
+                    optimizer.zero_grad()
+                    loss_of(model, batch).backward()
+                    optimizer.step()
+                residuals.append(max(solver.state.primal.values()))
+    assert 1 < len(residuals) < 40
+    assert residuals[-1] < 0.05 <= min(residuals[:-1])
+    assert stage.finished
+    with pytest.raises(tt.TightenError, match="until=-1"):
+        tt.Admm(until=-1)
+
+
 def test_momentum_and_weight_decay_do_not_bring_zeros_back():
     model = net()
     stages = [tt.Stage({"*": tt.Sparse(density=0.2)}, tt.Masked(), 2)]

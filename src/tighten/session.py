@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import astuple, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from tighten import sets as constraint_sets
 from tighten import sites
+from tighten.allocation import Budget, Calibration
+from tighten.allocation.measured import check_bytes
 from tighten.artifact import Artifact, Sizes
 from tighten.attach import ActiveStage
-from tighten.codes import Code, from_plain, to_device, to_plain
+from tighten.codes import Code, Sparse, from_plain, thinned, to_device, to_plain
 from tighten.errors import ArtifactError, ConstraintError, PlanError
+from tighten.filesize import planned_size
+from tighten.folding import Folding, fold
 from tighten.methods import State
 from tighten.plan import Plan, Stage
 from tighten.report import Report, report
@@ -34,6 +41,7 @@ class Session:
         plan: what is to be done; a sequence of stages.
         steps_per_epoch: optimizer steps in one epoch, such as `len(loader)`.
         start: what `tighten.load(file, model)` gave: the plan goes on from that file's codes and promises.
+        facts: what `save` will be told, or something of the same length: budgets of bytes leave room for it.
 
     Raises:
         PlanError: the plan does not fit the model.
@@ -42,7 +50,13 @@ class Session:
     """
 
     def __init__(
-        self, model: nn.Module, plan: Sequence[Stage], *, steps_per_epoch: int, start: Artifact | None = None
+        self,
+        model: nn.Module,
+        plan: Sequence[Stage],
+        *,
+        steps_per_epoch: int,
+        start: Artifact | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         if steps_per_epoch < 1:
             raise PlanError(f"steps_per_epoch is {steps_per_epoch}: give len(loader), which must not be empty")
@@ -52,6 +66,7 @@ class Session:
         self.codes: dict[str, Code] = {}
         self.sets: dict[str, Set] = {}
         self.done = 0
+        self._facts = dict(facts or {})
         self._active: ActiveStage | None = None
         for stage in self.plan:
             check_stage(model, stage)
@@ -60,6 +75,7 @@ class Session:
             self.codes = {name: to_device(code, device) for name, code in start.codes.items()}
             self.sets = _promises(start)
             self._check_codes()
+        self._check_bytes()
 
     def __iter__(self) -> Iterator[ActiveStage]:
         while self.done < len(self.plan):
@@ -94,6 +110,30 @@ class Session:
             if wrong := self.sets[name].violations(code):
                 raise ConstraintError(f"'{name}' is not in {self.sets[name]!r}: {wrong[0]}")
 
+    @torch.no_grad()
+    def fold(self, example: Tensor) -> Folding:
+        """Dead neurons folded away: in eval mode the same function with fewer weights, all promises kept.
+
+        What is constrained only loses entries; biases that no set constrains take up the constants.
+
+        Args:
+            example: an input with its batch axis; only its shape matters.
+
+        Raises:
+            ConstraintError: a stage is at work, or the weights were changed since the last one.
+        """
+        if self._active is not None:
+            raise ConstraintError(f"stage '{self._active}' is at work: fold between two stages, or after the last one")
+        self.check()
+        by_entry = {n: c for n, c in self.codes.items() if isinstance(c, Sparse) and math.prod(c.unit) == 1}
+        free = [name for name, _ in self.model.named_parameters() if name not in self.codes]
+        folding = fold(self.model, example, allowed=[*free, *by_entry], only_zero=list(by_entry))
+        for name, weight in sites.tensors(self.model, list(by_entry)).items():
+            code = by_entry[name]
+            self.codes[name] = thinned(code, weight[code.support] != 0)
+        self._check_codes()
+        return folding
+
     def artifact(self, meta: Mapping[str, Any] | None = None) -> Artifact:
         """The compressed network as it is now, with its sets as promises that anyone can check.
 
@@ -103,8 +143,15 @@ class Session:
         self.check()
         if not self.codes:
             raise PlanError("nothing is constrained yet: carry out the stages of the session first")
-        promises = {name: to_data(self.sets[name]) for name in self.codes}
-        return Artifact.of(self.model.state_dict(), self.codes, {**(meta or {}), "sets": promises})
+        limit = self._limit() if self.done == len(self.plan) else None
+        if meta and limit is not None and limit.bytes is not None:
+            measure = partial(self._measure, facts=meta)
+            if (size := planned_size(measure, self.codes, self.sets, limit.value_bits)) > limit.bytes:
+                raise PlanError(
+                    f"with these facts the file comes to {size} bytes, {size - limit.bytes} above its budget: "
+                    f"save fewer facts, or tell Session(..., facts=...) of them before the training"
+                )
+        return self._artifact(self.model.state_dict(), self.codes, self.sets, meta or {})
 
     def save(self, path: str | Path, meta: Mapping[str, Any] | None = None) -> Sizes:
         """The compressed network written to a `.tight` file; returns its exact sizes in bytes."""
@@ -123,6 +170,8 @@ class Session:
             "active": None,
         }
         if self._active is not None:
+            if (calibration := self._active.solver.calibration) is not None:
+                state["calibration"] = astuple(calibration)
             now = self._active.solver.state
             plain = {field.name: getattr(now, field.name) for field in fields(now)}
             plain["codes"] = {name: to_plain(code) for name, code in now.codes.items()}
@@ -140,11 +189,21 @@ class Session:
         if state["active"] is not None:
             plain = dict(state["active"])
             plain["codes"] = {name: from_plain(code) for name, code in plain["codes"].items()}
-            self._start(State(**plain))
+            calibration = state.get("calibration")
+            self._start(State(**plain), None if calibration is None else Calibration(*calibration))
 
-    def _start(self, state: State | None) -> ActiveStage:
-        clock = Clock(self.plan[self.done].epochs, self.steps_per_epoch)
-        solver = Solver(self.model, self.plan[self.done], self.codes, self.sets, clock, state)
+    def _start(self, state: State | None, calibration: Calibration | None = None) -> ActiveStage:
+        solver = Solver(
+            self.model,
+            self.plan[self.done],
+            self.codes,
+            self.sets,
+            Clock(self.plan[self.done].epochs, self.steps_per_epoch),
+            state,
+            measure=self._measure,
+            limit=self._limit(),
+            calibration=calibration,
+        )
         self._active = ActiveStage(solver, self.done, self._finish)
         return self._active
 
@@ -153,6 +212,40 @@ class Session:
         self.sets |= promises
         self.done += 1
         self._active = None
+
+    def _limit(self) -> Budget | None:
+        """The latest budget of bytes: whatever stage ends from now on, the file must be within it."""
+        budgets = [stage.budget for stage in self.plan[: self.done + 1]]
+        return next((b for b in reversed(budgets) if b is not None and b.bytes is not None), None)
+
+    def _check_bytes(self) -> None:
+        """Nothing, where every budget of bytes has room for one weight in each site that is constrained by then."""
+        if not any(stage.budget is not None and stage.budget.bytes is not None for stage in self.plan):
+            return
+        codes, sets = dict(self.codes), dict(self.sets)
+        for stage in self.plan:
+            names = list(sites.select(self.model, stage.sets))
+            for name, weight in sites.tensors(self.model, names).items():
+                sets[name] = constraint_sets.Sparse(count=1)
+                codes[name] = sets[name].fit(weight.detach())
+            if stage.budget is not None and stage.budget.bytes is not None:
+                check_bytes(planned_size(self._measure, codes, sets, stage.budget.value_bits), stage.budget.bytes)
+
+    def _measure(
+        self, codes: Mapping[str, Code], promises: Mapping[str, Set], facts: Mapping[str, Any] | None = None
+    ) -> int:
+        """The bytes of the file if the model had these codes."""
+        state = self.model.state_dict()
+        # Tied tensors change together.
+        changed = {(state[name].data_ptr(), state[name].shape): code.dense() for name, code in codes.items()}
+        state = {name: changed.get((value.data_ptr(), value.shape), value) for name, value in state.items()}
+        return len(self._artifact(state, codes, promises, self._facts if facts is None else facts).to_bytes())
+
+    @staticmethod
+    def _artifact(
+        state: Mapping[str, Tensor], codes: Mapping[str, Code], sets: Mapping[str, Set], facts: Mapping[str, Any]
+    ) -> Artifact:
+        return Artifact.of(state, codes, {**facts, "sets": {name: to_data(sets[name]) for name in codes}})
 
 
 def _promises(start: Artifact) -> dict[str, Set]:

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from tighten import sites
-from tighten.allocation import Evidence
+from tighten.allocation import Budget, Calibration, Evidence
+from tighten.allocation.measured import Meter
 from tighten.codes import Code, Sparse, refit
 from tighten.errors import ConstraintError, PlanError
+from tighten.filesize import Measure, planned_size, trimmed
 from tighten.methods import Problem, State
 from tighten.methods.hold import Hold, apply
 from tighten.plan import Stage
@@ -28,6 +30,9 @@ class Solver:
         promises: the sets that those codes are in.
         clock: the stage's steps.
         state: where to go on; None starts anew.
+        measure: encodes the file; needed for budgets of bytes.
+        limit: the budget of bytes that the file must be within when the stage ends, whichever stage gave it.
+        calibration: of the stage's own budget of bytes, where it goes on.
     """
 
     def __init__(
@@ -38,10 +43,18 @@ class Solver:
         promises: Mapping[str, Set],
         clock: Clock,
         state: State | None = None,
+        *,
+        measure: Measure | None = None,
+        limit: Budget | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.model = model
         self.stage = stage
         self.held = dict(held)
+        self.promised = dict(promises)
+        self.calibration = calibration
+        self._measure, self._limit = measure, limit
+        self._updating = False
         chosen = sites.select(model, stage.sets)
         self.sets = {name: _within(promises.get(name), constraint) for name, constraint in chosen.items()}
         self._open = [name for name, s in self.sets.items() if s.is_open]
@@ -64,13 +77,10 @@ class Solver:
         if not self._open or self.stage.budget is None:
             return dict(self.sets)
         judged = {name: Evidence(tensors[name].detach(), squared_gradients.get(name)) for name in self._open}
-        count = self.stage.budget.count(sum(e.values.numel() for e in judged.values()))
-        shares = self.stage.allocate(judged, count)
-        dead = [name for name in self._open if shares.get(name, 0) < 1]
-        if dead:
-            raise PlanError(f"the allocation leaves nothing of '{dead[0]}': raise the budget or leave the site out")
-        if sum(shares.values()) > count:
-            raise PlanError(f"the allocation spends {sum(shares.values())} weights of a budget of {count}")
+        if self.stage.budget.bytes is not None:
+            shares = self._share_bytes(self.stage.budget.bytes, judged, tensors)
+        else:
+            shares = self.stage.budget.share(judged, self.stage.allocate)
         return {name: s.with_count(shares[name]) if name in shares else s for name, s in self.sets.items()}
 
     def penalty(self) -> Tensor:
@@ -101,7 +111,10 @@ class Solver:
         """Everything due after an optimizer step: what is held is held, and Z, U and rho are updated in time."""
         self.state.step += 1
         self._hold()
-        if self.stage.method.after_step(self.problem, self.state):
+        self._updating = True  # what comes of this will be measured before it counts
+        changed = self.stage.method.after_step(self.problem, self.state)
+        self._updating = False
+        if changed:
             self._rebuild()
             self._hold()
 
@@ -118,7 +131,15 @@ class Solver:
         weights = sites.tensors(self.model, list(self.held | self.sets))
         codes: dict[str, Code] = {name: refit(code, weights[name]) for name, code in self.held.items()}
         codes |= self.stage.method.finish(self.problem, self.state)
-        promises = {name: _closed(name, constraint, codes[name]) for name, constraint in self.sets.items()}
+        if self._limit is not None and self._limit.bytes is not None:
+            value_bits = self._limit.value_bits
+            codes = trimmed(codes, self._limit.bytes, lambda tried: self._size_of(tried, value_bits))
+        promises = self._promises(codes)
+        # A bias may end up without entries, a layer may not.
+        layers = [name for name in self._open if weights[name].ndim > 1]
+        dead = [name for name in layers if isinstance(code := codes[name], Sparse) and code.kept == 0]
+        if dead:
+            raise PlanError(f"nothing is left of '{dead[0]}': raise the budget or leave the site out")
         for name, code in codes.items():
             weights[name].copy_(code.dense())
         for name, promise in promises.items():
@@ -126,12 +147,46 @@ class Solver:
                 raise ConstraintError(f"'{name}' is not in {promise!r}: {wrong[0]}")
         return codes, promises
 
+    def _share_bytes(
+        self, budget: int, judged: Mapping[str, Evidence], tensors: Mapping[str, Tensor]
+    ) -> dict[str, int]:
+        assert self.stage.budget is not None
+        value_bits = self.stage.budget.value_bits
+        weights = sites.tensors(self.model, list(self.held))
+        others: dict[str, Code] = {name: refit(code, weights[name].detach()) for name, code in self.held.items()}
+        others |= {name: s.fit(tensors[name]) for name, s in self.sets.items() if not s.is_open}
+
+        def size_of(counts: Mapping[str, int]) -> int:
+            tried = {name: self.sets[name].with_count(count).fit(tensors[name]) for name, count in counts.items()}
+            return self._size_of(others | tried, value_bits)
+
+        meter, rule = Meter(size_of, value_bits), self.stage.allocate
+        epoch = self.state.step // self.clock.steps_per_epoch if self._updating else 0
+        if self._updating and self.calibration is not None:
+            shares, self.calibration = meter.estimate(judged, rule, budget, self.calibration, epoch)
+        else:
+            shares, self.calibration = meter.exact(judged, rule, budget, self.calibration, epoch)
+        return shares
+
+    def _size_of(self, codes: Mapping[str, Code], value_bits: int) -> int:
+        if self._measure is None:
+            raise PlanError("a budget of bytes needs the whole file: carry the stage out in a tighten.Session")
+        return planned_size(self._measure, codes, self.promised | self._promises(codes), value_bits)
+
+    def _promises(self, codes: Mapping[str, Code]) -> dict[str, Set]:
+        """The sets of this stage, open counts filled in by what was kept."""
+        promises = dict(self.sets)
+        for name in self._open:
+            if isinstance(code := codes[name], Sparse):
+                promises[name] = self.sets[name].with_count(max(1, int(code.grid.sum())))
+        return promises
+
     def _weights(self) -> dict[str, Tensor]:
         return sites.tensors(self.model, list(self.sets))
 
     def _rebuild(self) -> None:
         holds = Hold.all_of({name: code for name, code in self.held.items() if name not in self.sets})
-        for name in self.sets:
+        for name in self.sets if not self.stage.method.regrows else ():
             support = Hold.support_of(self.held[name]) if name in self.held else None
             if support is not None:
                 holds[name] = support
@@ -160,19 +215,10 @@ def check_stage(model: nn.Module, stage: Stage) -> None:
     if stage.budget is not None:
         if not open_sites:
             raise PlanError("the stage has a budget, but no set is open to it: use Sparse() without a count")
-        stage.budget.count(sum(weights[name].numel() for name in open_sites))
+        stage.budget.check({name: weights[name].numel() for name in open_sites})
     for name, constraint in sets.items():
         if not constraint.is_open:
             constraint.fit(torch.zeros_like(weights[name]))
-
-
-def _closed(name: str, constraint: Set, code: Code) -> Set:
-    """The set with its open count filled in by what was kept."""
-    if not constraint.is_open or not isinstance(code, Sparse):
-        return constraint
-    if code.kept == 0:
-        raise PlanError(f"nothing is left of '{name}': raise the budget or leave the site out")
-    return constraint.with_count(int(code.grid.sum()))
 
 
 def _within(promise: Set | None, constraint: Set) -> Set:

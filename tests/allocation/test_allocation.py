@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tighten.allocation import Budget, Evidence, fisher, lamp, magnitude, uniform
+from tighten.allocation import Evidence, erk, fisher, lamp, magnitude, uniform
 from tighten.allocation.floors import FLOOR
 from tighten.errors import PlanError
 
@@ -38,7 +38,7 @@ def test_lamp_does_not_depend_on_the_scale_of_a_site():
     assert lamp(small, 50) == lamp(scaled, 50)
 
 
-@pytest.mark.parametrize("rule", [fisher, lamp, magnitude, uniform])
+@pytest.mark.parametrize("rule", [erk, fisher, lamp, magnitude, uniform])
 @pytest.mark.parametrize("count", [3, 7, 100, 399, 400])
 def test_every_rule_spends_the_budget_exactly(rule, count):
     shares = rule(draw(1, 100, 250, 50, scales=[1.0, 1e-3, 1e3]), count)
@@ -79,17 +79,72 @@ def test_ties_do_not_change_the_total():
 
 
 def test_a_budget_smaller_than_the_number_of_sites_is_refused():
-    with pytest.raises(PlanError, match="2 weights cannot keep one in each of 3"):
+    with pytest.raises(
+        PlanError, match="budget of 2 cannot keep one weight in each of 3 sites: raise it by 1 to at least 3"
+    ):
         lamp(draw(0, 10, 10, 10), 2)
 
 
-def test_budget_counts():
-    assert Budget(rate=246).count(430_500) == 1750
-    assert Budget(weights=12).count(100) == 12
-    for bad in ({}, {"rate": 2, "weights": 3}, {"rate": 0.5}, {"weights": 0}, {"rate": float("nan")}):
-        with pytest.raises(PlanError):
-            Budget(**bad)
-    with pytest.raises(PlanError, match="101 of 100"):
-        Budget(weights=101).count(100)
-    with pytest.raises(PlanError, match="0 of 100"):
-        Budget(rate=1000).count(100)
+def slow_prices(scores, prices, budget):
+    """Entries by score per price, one after the other; what can no longer be paid is passed over."""
+    counts, spent = dict.fromkeys(scores, 0), 0.0
+    entries = [(score / prices[name], name) for name, found in scores.items() for score in found.tolist()]
+    for _, name in sorted(entries, key=lambda entry: -entry[0]):
+        if spent + prices[name] <= budget:
+            counts[name] += 1
+            spent += prices[name]
+    return counts
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("rule", [fisher, lamp, magnitude])
+def test_rules_take_entries_by_score_per_price(rule, seed):
+    prices = {"w0": 1.0, "w1": 2.5, "w2": 7.0}
+    sites = draw(seed, 60, 40, 50)
+    loved = {n: Evidence(e.values, 0.01 * (i + 1), prices[n]) for i, (n, e) in enumerate(sites.items())}
+    squares = {n: e.values.double().square().sort(descending=True).values for n, e in sites.items()}
+    scores = {
+        magnitude: squares,
+        fisher: {n: s * loved[n].squared_gradient for n, s in squares.items()},
+        lamp: {n: s / s.cumsum(0) for n, s in squares.items()},
+    }[rule]
+    for budget in (60.0, 133.3, 250.0):
+        wanted = slow_prices(scores, prices, budget)
+        if all(prices[n] * count >= FLOOR * budget / 3 for n, count in wanted.items()):
+            assert rule(loved, budget) == wanted
+
+
+@pytest.mark.parametrize("rule", [erk, fisher, lamp, magnitude, uniform])
+@pytest.mark.parametrize("budget", [70.0, 200.0, 1234.5, 1e6])
+def test_every_rule_keeps_within_prices_and_leaves_less_than_the_cheapest_weight(rule, budget):
+    prices = {"w0": 1.5, "w1": 4.0, "w2": 64.0}
+    sites = draw(3, 100, 250, 50, scales=[1.0, 1e-3, 1e3])
+    shares = rule({n: Evidence(e.values, 0.01, prices[n]) for n, e in sites.items()}, budget)
+    assert all(1 <= shares[n] <= e.values.numel() for n, e in sites.items())
+    left = budget - sum(prices[n] * shares[n] for n in sites)
+    assert left >= 0
+    assert all(left < prices[n] for n, e in sites.items() if shares[n] < e.values.numel())
+
+
+def test_a_site_is_bought_less_where_it_gets_dearer():
+    sites = draw(7, 300, 300)
+    for rule in (erk, fisher, lamp, magnitude, uniform):
+        cheap = {n: Evidence(e.values, 0.01) for n, e in sites.items()}
+        dear = {**cheap, "w1": Evidence(sites["w1"].values, 0.01, 3.0)}
+        assert rule(dear, 200)["w1"] < rule(cheap, 200)["w1"]
+
+
+def test_entries_that_are_zero_are_not_bought():
+    values = torch.randn(4, 50, generator=torch.Generator().manual_seed(0))
+    pruned = values.where(torch.arange(200).view(4, 50) % 10 == 0, 0.0)
+    for rule in (erk, fisher, lamp, magnitude, uniform):
+        shares = rule({"pruned": Evidence(pruned, 0.01), "whole": Evidence(values, 0.01)}, 150)
+        assert shares["pruned"] <= 20
+        assert sum(shares.values()) == 150
+
+
+def test_a_budget_of_prices_that_cannot_be_met_says_by_how_much():
+    sites = {n: Evidence(e.values, None, 10.0) for n, e in draw(0, 10, 10, 10).items()}
+    assert lamp(sites, 30) == {"w0": 1, "w1": 1, "w2": 1}
+    with pytest.raises(PlanError, match=r"raise it by 4\.5 to at least 30"):
+        lamp(sites, 25.5)

@@ -74,6 +74,34 @@ def test_mistakes_are_named(old, new, message):
         parse(GOOD.replace(old, new), "recipe 'mine'")
 
 
+def dense(table):
+    return GOOD.replace("[dense]\nepochs = 1\nlearning_rate = 1e-3\n", table)
+
+
+def test_the_dense_network_is_trained_or_given():
+    assert parse(GOOD, "it").dense.epochs == 1
+    assert parse(dense('[dense]\nweights = "net.pt"\n'), "it").dense.weights == "net.pt"
+    left_open = parse(dense(""), "it")
+    assert (left_open.dense.epochs, left_open.dense.weights) == (0, None)
+    given = parse(GOOD, "it").starting_from("net.pt")
+    assert (given.dense.epochs, given.dense.weights) == (0, "net.pt")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('[dense]\nweights = "net.pt"\nepochs = 3\n', "'dense' is .*: trained weights need no epochs"),
+        ("[dense]\nepochs = 3\n", "'dense' is .*: training needs .*add learning_rate"),
+        ("[dense]\nlearning_rate = 1e-3\n", "'dense' is .*: training needs .*add epochs"),
+        ("[dense]\nweigths = 3\n", "did you mean 'weights'"),
+        ("[dense]\nepochs = 1\nlearning_rate = 0.0\n", "'dense.learning_rate' is 0.0"),
+    ],
+)
+def test_dense_tables_that_say_half_or_both(table, message):
+    with pytest.raises(TightenError, match=message):
+        parse(dense(table), "it")
+
+
 def test_an_unknown_name_gives_the_nearest():
     with pytest.raises(TightenError, match="did you mean 'lenet5-mnist'"):
         load("lenet-mnist")

@@ -1,53 +1,106 @@
-"""Floors: no site may starve while a global score shares a budget."""
+"""Floors: no site may starve while a score shares a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
 
+from tighten.allocation.evidence import Evidence
 from tighten.errors import PlanError
 
 FLOOR = 0.1
-"""The least that a site keeps, as a part of an equal share of the budget."""
+"""The least that a site keeps, as a part of what an equal share of the budget buys there."""
+HALVINGS = 60
 
 
-def share_with_floors(scores: Mapping[str, Tensor], count: int) -> dict[str, int]:
-    """How many of the `count` highest scores lie in each site, no site below its floor.
+def share_with_floors(scores: Mapping[str, Tensor], sites: Mapping[str, Evidence], budget: float) -> dict[str, int]:
+    """How many entries each site buys when the highest scores go first, no site below its floor.
 
-    Definition: sites whose part would fall below the floor get the floor; the others share what is left
-    by score. Ties go to the site that comes first.
+    Definition: entries are bought in falling order of their scores, each at the price of its site; what
+    the rest of the budget does not reach is passed over for what it does. Sites whose part would fall
+    below the floor get the floor; the others share what is left, and what they leave goes to all by score. Ties
+    go to the site that comes first.
+
+    Cost: some searches in each site; a sort of the scores next to the last one that is bought.
 
     Args:
-        scores: per site, one-dimensional and falling; the `count` highest of a site are enough.
-        count: how many entries are kept in all.
+        scores: per site, one-dimensional and falling; as many as `Evidence.affordable` are enough. Prices
+            that are to count in the order must already be in them.
+        sites: the same sites, for their prices.
+        budget: what all that is kept may cost.
 
     Raises:
-        PlanError: fewer entries than sites.
+        PlanError: the budget does not reach for one entry in each site.
     """
-    if count < len(scores):
+    prices = {name: sites[name].price for name in scores}
+    least = sum(prices.values())
+    if least > budget:
         raise PlanError(
-            f"a budget of {count} weights cannot keep one in each of {len(scores)} sites: "
-            f"raise it to at least {len(scores)} or leave sites out"
+            f"a budget of {budget:.10g} cannot keep one weight in each of {len(scores)} sites: "
+            f"raise it by {least - budget:.10g} to at least {least:.10g}, or leave sites out"
         )
-    floors = {name: min(len(s), max(1, int(FLOOR * count / len(scores)))) for name, s in scores.items()}
+    floors = _floors({name: len(s) for name, s in scores.items()}, prices, budget)
+    precision = reduce(torch.promote_types, (s.dtype for s in scores.values()), torch.float32)
+    keys = {name: -s.to("cpu", precision) for name, s in scores.items()}
     shares: dict[str, int] = {}
-    while True:
-        free = {name: s for name, s in scores.items() if name not in shares}
-        parts = _highest(free, count - sum(shares.values()))
+    while len(shares) < len(keys):
+        free = {name: s for name, s in keys.items() if name not in shares}
+        parts = _cheapest(free, prices, budget - _cost(shares, prices))
         starved = [name for name, part in parts.items() if part < floors[name]]
-        if not starved:
-            shares |= parts
-            return {name: shares[name] for name in scores}
-        shares |= {name: floors[name] for name in starved}
+        shares |= {name: floors[name] for name in starved} if starved else parts
+    rest = {name: s[shares[name] :] for name, s in keys.items() if shares[name] < len(s)}
+    more = _cheapest(rest, prices, budget - _cost(shares, prices))
+    return {name: shares[name] + more.get(name, 0) for name in scores}
 
 
-def _highest(scores: Mapping[str, Tensor], count: int) -> dict[str, int]:
-    # Scores fall within a site, so no site can hold more than its first `count` of the highest.
-    heads = [s[:count].cpu() for s in scores.values()]
+def _cost(counts: Mapping[str, int], prices: Mapping[str, float]) -> float:
+    return sum(prices[name] * count for name, count in counts.items())
+
+
+def _floors(sizes: Mapping[str, int], prices: Mapping[str, float], budget: float) -> dict[str, int]:
+    part = FLOOR
+    while True:
+        floors = {n: min(size, max(1, int(part * budget / (len(sizes) * prices[n])))) for n, size in sizes.items()}
+        # Where single entries are dear, they and the floors of the others may come to more than there is.
+        if _cost(floors, prices) <= budget:
+            return floors
+        part /= 2
+
+
+def _cheapest(keys: Mapping[str, Tensor], prices: Mapping[str, float], budget: float) -> dict[str, int]:
+    """How many entries each site buys when the lowest keys go first."""
+    if not keys or budget < min(prices[name] for name in keys):
+        return dict.fromkeys(keys, 0)
+    each = torch.tensor([prices[name] for name in keys], dtype=torch.float64)
+    parts = _below_threshold(list(keys.values()), each, budget)
+    budget -= float(each @ parts.double())
+    # Keys rise within a site, so only those next to the threshold can still be bought.
+    reach = [max(0, int(budget / price)) + 1 for price in each.tolist()]
+    heads = [s[at : at + more] for s, at, more in zip(keys.values(), parts.tolist(), reach, strict=True)]
     owners = torch.cat([torch.full((len(s),), i) for i, s in enumerate(heads)])
-    every = torch.cat(heads)
-    top = every.sort(descending=True, stable=True).indices[:count]
-    parts = torch.bincount(owners[top], minlength=len(scores))
-    return dict(zip(scores, parts.tolist(), strict=True))
+    owners = owners[torch.cat(heads).sort(stable=True).indices]
+    while len(owners):
+        costs = each[owners].cumsum(0)
+        bought = int((costs <= budget).sum())
+        parts += torch.bincount(owners[:bought], minlength=len(keys))
+        budget -= float(costs[bought - 1]) if bought else 0.0
+        owners = owners[bought:]
+        owners = owners[each[owners] <= budget]
+    return dict(zip(keys, parts.tolist(), strict=True))
+
+
+def _below_threshold(keys: Sequence[Tensor], each: Tensor, budget: float) -> Tensor:
+    """How many entries of each site lie below a threshold, found by halving, up to which all can be bought."""
+    parts = torch.zeros(len(keys), dtype=torch.int64)
+    low, high = min(float(s[0]) for s in keys), max(float(s[-1]) for s in keys)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        found = torch.stack([torch.searchsorted(s, s.new_tensor(middle)) for s in keys])
+        if float(each @ found.double()) <= budget:
+            low, parts = middle, found
+        else:
+            high = middle
+    return parts
