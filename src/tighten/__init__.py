@@ -1,6 +1,17 @@
 """tighten: trained PyTorch networks made very small by constrained training, with a guarantee."""
 
-from tighten.allocation import Allocation, Budget, Evidence, fisher, lamp, magnitude, uniform
+from tighten.allocation import (
+    Allocation,
+    Budget,
+    Evidence,
+    Share,
+    Shares,
+    fisher,
+    lamp,
+    magnitude,
+    rate_distortion,
+    uniform,
+)
 from tighten.artifact import Artifact, Sizes, load
 from tighten.errors import (
     ArtifactError,
@@ -13,10 +24,13 @@ from tighten.errors import (
     TightenError,
     TrainingError,
 )
+from tighten.folding import Folding, fold
+from tighten.macs import macs_per_weight
 from tighten.methods import Admm, Freeze, Masked, Method
 from tighten.plan import Plan, Stage
 from tighten.progressive import progressive
 from tighten.report import Report
+from tighten.sensing import evidence
 from tighten.session import Session
 from tighten.sets import (
     Binary,
@@ -47,6 +61,7 @@ __all__ = [
     "DataError",
     "Evidence",
     "FilterSparse",
+    "Folding",
     "Freeze",
     "Masked",
     "Method",
@@ -60,6 +75,8 @@ __all__ = [
     "Session",
     "Set",
     "SetError",
+    "Share",
+    "Shares",
     "Sizes",
     "Sparse",
     "Stage",
@@ -68,12 +85,16 @@ __all__ = [
     "TrainingError",
     "Uniform",
     "end_weights",
+    "evidence",
     "fisher",
+    "fold",
     "inner_weights",
     "lamp",
     "load",
+    "macs_per_weight",
     "magnitude",
     "progressive",
+    "rate_distortion",
     "uniform",
     "weights",
 ]

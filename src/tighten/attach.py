@@ -44,6 +44,11 @@ class ActiveStage:
         """Epochs already done; more than zero only after a resume."""
         return self.solver.state.step // self.solver.clock.steps_per_epoch
 
+    @property
+    def converged(self) -> bool:
+        """Whether the stage may end before all its epochs: its method was told when, such as `Admm(until=0.03)`."""
+        return self.solver.stage.method.converged(self.solver.state)
+
     def scheduler(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
         """The learning-rate curve that suits the method; call its `step()` after each optimizer step.
 

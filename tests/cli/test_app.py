@@ -239,6 +239,25 @@ def test_run_folders_are_not_mixed_up(finished):
     assert (folder / "runs/a/net.tight").read_bytes() == before
 
 
+def test_trained_weights_take_the_place_of_dense_training(finished):
+    folder, _ = finished
+    torch.save(DigitsNet().state_dict(), folder / "net.pt")
+    short = RECIPE[: RECIPE.index("[[stages]]")] + RECIPE[RECIPE.index('[[stages]]\nname = "retrain"') :]
+    # Without a dense table the network must be given.
+    short = short.replace("[dense]\nepochs = 3\nlearning_rate = 2e-3\n", "")
+    short += 'sets = { "*" = { name = "Sparse", density = 0.1 } }\n'
+    (folder / "given.toml").write_text(short)
+    assert "--weights" in refused(tighten("run", "given.toml", "--out", "runs/given", cwd=folder))
+    command = ("run", "given.toml", "--out", "runs/given", "--threads", 1, "--weights")
+    assert "none.pt" in refused(tighten(*command, "none.pt", cwd=folder))
+    assert not (folder / "runs/given").exists()
+    done = tighten(*command, "net.pt", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "read from net.pt" in done.stdout
+    checked = tighten("verify", "runs/given/net.tight", cwd=folder)
+    assert checked.returncode == 0, checked.stderr
+
+
 def test_an_unwritable_output_is_told(folder):
     error = refused(tighten("run", "tiny.toml", "--out", "/proc/nowhere/run", cwd=folder))
     assert "/proc/nowhere" in error

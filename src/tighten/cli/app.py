@@ -12,6 +12,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from tighten import recipes as recipe_book
+from tighten.cli.allocate import allocate
+from tighten.cli.options import (
+    DataOption,
+    DownloadOption,
+    FileArgument,
+    JsonOption,
+    ModelOption,
+    RecipeArgument,
+    ResumeOption,
+    SeedOption,
+    ThreadsOption,
+    WeightsOption,
+    console,
+)
+from tighten.cli.shrink import shrink
 from tighten.cli.tables import report_table, result_table, size_line
 from tighten.errors import TightenError
 
@@ -21,25 +36,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-console = Console()
-
-DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data set.")]
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A .tight file.")]
-ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="PKG.MOD:NET", help="The model, where it is not of tighten.zoo.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or the path of a .toml file.")],
+    recipe: RecipeArgument,
     data: DataOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder [runs/RECIPE].")] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the recipe's seed.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the run folder holds.")] = False,
-    download: Annotated[bool, typer.Option("--download", help="Fetch the data set where it is missing.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads.")] = None,
+    weights: WeightsOption = None,
+    seed: SeedOption = None,
+    resume: ResumeOption = False,
+    download: DownloadOption = False,
+    threads: ThreadsOption = None,
 ) -> None:
     """Carry out a recipe: train, compress, and write a .tight file."""
     import torch
@@ -55,7 +63,15 @@ def run(
     try:
         with Progress(console) as progress:
             result = engine.run(
-                loaded, text, folder, root=data, download=download, seed=seed, resume=resume, listener=progress
+                loaded,
+                text,
+                folder,
+                root=data,
+                download=download,
+                seed=seed,
+                resume=resume,
+                weights=weights,
+                listener=progress,
             )
     except KeyboardInterrupt:
         typer.echo("stopped; the last finished epoch is kept: go on with --resume", err=True)
@@ -63,6 +79,10 @@ def run(
     console.print(result_table(result))
     console.print(size_line(result.report))
     console.print(f"written: {result.file}", highlight=False)
+
+
+app.command()(shrink)
+app.command()(allocate)
 
 
 @app.command()
@@ -101,7 +121,7 @@ def verify(
     file: FileArgument,
     data: DataOption = None,
     model: ModelOption = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch the data set where it is missing.")] = False,
+    download: DownloadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute counts, alphabets and accuracy from the file alone, and hold them to its promises."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from tighten.report import Report
 
 if TYPE_CHECKING:
-    from tighten.engine import Result
+    from tighten.engine import Result, Way
 
 
 def report_table(report: Report) -> Table:
@@ -47,3 +47,31 @@ def result_table(result: Result) -> Group:
         f"{result.seconds:.0f} s of training after the dense network"
     )
     return Group(report_table(result.report), line)
+
+
+def way_table(way: Way) -> Group:
+    """Every step of a search, in order."""
+    # Eight narrow columns: it has to fit into a terminal of 80.
+    table = Table()
+    for column in ("step", "from"):
+        table.add_column(column, no_wrap=True)
+    for column in ("kept", "rate", "bytes", "val. %", "test %"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("gate", no_wrap=True)
+    for s in way.steps:
+        verdict = ("best" if s.name == way.best else "passed") if s.passed else "failed"
+        origin = s.origin.removeprefix("step-") or "dense"
+        sizes = (f"{s.kept:,}", f"{way.entries / s.kept:.1f}x", f"{s.bytes:,}")
+        table.add_row(
+            f"{s.name.removeprefix('step-')} {s.kind}",
+            origin,
+            *sizes,
+            f"{s.accuracy:.2f}",
+            f"{s.test_accuracy:.2f}",
+            verdict,
+        )
+    line = Text(
+        f"dense {way.dense:.2f} % on validation, {way.dense_test:.2f} % on test; the gate is at {way.least:.2f} %; "
+        f"{way.epochs} epochs in all, {sum(s.seconds for s in way.steps):.0f} s"
+    )
+    return Group(table, line)

@@ -1,7 +1,10 @@
 """The built-in trainer: a recipe becomes a run folder with a `.tight` file."""
 
+from tighten.engine.allocate import allocate
 from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.run import Result, run
+from tighten.engine.shrink import shrink
+from tighten.engine.way import Walked, Way
 
-__all__ = ["Epoch", "Listener", "Result", "accuracy", "run"]
+__all__ = ["Epoch", "Listener", "Result", "Walked", "Way", "accuracy", "allocate", "run", "shrink"]

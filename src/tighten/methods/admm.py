@@ -39,6 +39,8 @@ class Admm(Method):
         update_every: steps between updates; in place of `updates_per_epoch` where given.
         learning_rate_end: the learning rate falls to this part of itself before each update, then starts anew.
         commit: whether the weights are put on their sets at the end; without, a later stage must do it.
+        until: the stage may end at the epoch after which no site's primal residual is above this; zero: never early.
+        regrow: whether entries that earlier stages pruned may come back; without, supports are nested.
     """
 
     rho: float = 1e-3
@@ -47,16 +49,29 @@ class Admm(Method):
     update_every: int | None = None
     learning_rate_end: float = 0.15
     commit: bool = True
+    until: float = 0.0
+    regrow: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.rho <= self.rho_end:
             raise PlanError(f"rho must be positive and grow: rho={self.rho}, rho_end={self.rho_end}")
         if self.updates_per_epoch < 1 or (self.update_every is not None and self.update_every < 1):
             raise PlanError(f"ADMM needs at least one update: {self!r}")
+        if self.until < 0:
+            raise PlanError(
+                f"a residual is never below zero: until={self.until}; give about 0.03, or 0 for never early"
+            )
 
     @property
     def commits(self) -> bool:
         return self.commit
+
+    @property
+    def regrows(self) -> bool:
+        return self.regrow
+
+    def converged(self, state: State) -> bool:
+        return bool(state.primal) and max(state.primal.values()) < self.until
 
     def updates(self, clock: Clock) -> int:
         """How often Z and U are updated in the stage."""

@@ -68,6 +68,15 @@ class Method(ABC):
         """Whether the weights lie in their sets when the stage ends."""
         return True
 
+    @property
+    def regrows(self) -> bool:
+        """Whether entries that an earlier stage pruned may come back."""
+        return False
+
+    def converged(self, state: State) -> bool:
+        """Whether the work is done before the stage's epochs are."""
+        return False
+
     def check(self, problem: Problem) -> None:
         """Nothing, where the method can work on this problem.
 

@@ -1,6 +1,8 @@
 """Recipes: TOML files that anyone can run again."""
 
 from tighten.recipes.load import load, parse, shipped
-from tighten.recipes.schema import Distill, Recipe, StageTable, Training
+from tighten.recipes.schema import Recipe, StageTable
+from tighten.recipes.shrink import ShrinkTable
+from tighten.recipes.training import Distill, Training
 
-__all__ = ["Distill", "Recipe", "StageTable", "Training", "load", "parse", "shipped"]
+__all__ = ["Distill", "Recipe", "ShrinkTable", "StageTable", "Training", "load", "parse", "shipped"]

@@ -2,69 +2,96 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from tighten import allocation, methods
-from tighten.allocation import Budget
+from tighten.allocation import Budget, Shares
 from tighten.errors import RecipeError
 from tighten.plan import Plan, Stage
-from tighten.sets import from_data
+from tighten.recipes.shares import with_shares
+from tighten.recipes.shrink import ShrinkTable
+from tighten.recipes.training import Strict, Training
+from tighten.sets import Set, from_data
+from tighten.sites import Selector
 from tighten.suggest import nearest
 
 
-class Strict(BaseModel):
-    """A table without room for unknown keys."""
+class Dense(Training):
+    """Where the network to compress comes from: a file of trained weights, or training from nothing.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A table that says neither leaves it to whoever runs the recipe to give a file.
 
-
-class Distill(Strict):
-    """Learning from the dense network besides the labels.
-
-    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv 1503.02531.
+    Args:
+        weights: the file, seen from the working folder; see `tighten.engine.pretrained`.
     """
 
-    temperature: float = Field(2.0, gt=0)
-    weight: float = Field(0.7, ge=0, le=1)
+    epochs: int = Field(default=0, ge=1)
+    learning_rate: float = Field(default=0.0, gt=0)
+    weights: str | None = None
 
-
-class Training(Strict):
-    """How a network is trained for some epochs."""
-
-    epochs: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    augment: bool = True
-    distill: Distill | None = None
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        said = {key for key in ("epochs", "learning_rate") if key in self.model_fields_set}
+        if self.weights is not None and said:
+            raise PydanticCustomError("dense", "trained weights need no epochs and no learning_rate: remove them")
+        if len(said) == 1:
+            missing = "learning_rate" if "epochs" in said else "epochs"
+            raise PydanticCustomError("dense", "training needs epochs and learning_rate: add " + missing)
+        return self
 
 
 class BudgetTable(Strict):
-    """A budget for all open sites: one of the two."""
+    """A budget for all open sites: one of the five units, see `Budget`.
+
+    Args:
+        value_bits: bits that a kept value is planned to take, beside bits or bytes.
+    """
 
     weights: int | None = None
     rate: float | None = None
+    bits: float | None = None
+    bytes: int | None = None
+    macs: float | None = None
+    value_bits: int = 32
 
 
 class StageTable(Training):
-    """One stage: sets by site, a method by name, and its training."""
+    """One stage: sets by site, a method by name, and its training.
+
+    Args:
+        average: part of the stage's steps, from the end, whose weights are averaged into its result.
+        shares: a file of shares in place of a budget, seen from the working folder; see `tighten.recipes.shares`.
+    """
 
     name: str = ""
+    average: float = Field(default=0.0, ge=0, le=1)
     sets: dict[str, dict[str, Any] | list[dict[str, Any]]] = Field(default_factory=dict)
     method: dict[str, Any]
     budget: BudgetTable | None = None
-    allocate: Literal["fisher", "lamp", "magnitude", "uniform"] = "fisher"
+    shares: str | None = None
+    allocate: Literal["erk", "fisher", "lamp", "magnitude", "uniform"] = "fisher"
 
     def stage(self) -> Stage:
         """The stage that this table describes."""
         return Stage(
-            sets={site: from_data(data) for site, data in self.sets.items()},
+            sets=self._sets(),
             method=_method(self.method),
             epochs=self.epochs,
             budget=None if self.budget is None else Budget(**self.budget.model_dump()),
             allocate=getattr(allocation, self.allocate),
             name=self.name,
         )
+
+    def _sets(self) -> dict[Selector, Set]:
+        sets: dict[Selector, Set] = {site: from_data(data) for site, data in self.sets.items()}
+        if self.shares is None:
+            return sets
+        if self.budget is not None:
+            raise RecipeError(f"stage '{self.name}' has a budget and shares = '{self.shares}': give one of the two")
+        return with_shares(sets, Shares.load(self.shares))
 
 
 class Recipe(Strict):
@@ -74,18 +101,30 @@ class Recipe(Strict):
     summary: str = ""
     model: str
     data: str
+    data_settings: dict[str, Any] = Field(default_factory=dict)
     validation: int = Field(5000, ge=1)
     seed: int = 0
     batch_size: int = Field(128, ge=1)
     optimizer: str = "torch.optim:Adam"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     augment: list[dict[str, Any]] = Field(default_factory=list)
-    dense: Training
+    fold: bool = True
+    dense: Dense = Dense()
     stages: list[StageTable] = Field(min_length=1)
+    shrink: ShrinkTable = ShrinkTable()
 
     def plan(self) -> Plan:
         """The plan that the stages make."""
         return Plan([table.stage() for table in self.stages])
+
+    def starting_from(self, weights: str) -> Recipe:
+        """The same recipe with the network of a file in place of its dense training."""
+        return self.model_copy(update={"dense": Dense(weights=weights)})
+
+    def facts(self) -> dict[str, Any]:
+        """What a `.tight` file says of its model and data, so that its accuracy can be found again."""
+        settings = {"data_settings": self.data_settings} if self.data_settings else {}
+        return {"model": self.model, "data": self.data, **settings}
 
 
 def _method(data: dict[str, Any]) -> methods.Method:

@@ -23,6 +23,7 @@ class SiteReport:
         levels: distinct values of the kept entries, None where they are free.
         bits: bits that tell the levels apart; 32 for free float32 values.
         positions, values, tables: bytes in the file.
+        axes: of the tensor; with two or more it is a weight, else a bias or a part of a batch norm.
     """
 
     name: str
@@ -33,6 +34,12 @@ class SiteReport:
     positions: int
     values: int
     tables: int
+    axes: int
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether its entries count as weights in rates."""
+        return self.axes >= 2
 
     @property
     def rate(self) -> float:
@@ -51,35 +58,38 @@ class Report:
 
     Args:
         sites: the constrained sites.
-        biases: other floating-point parameters and buffers, which are neither pruned nor quantized.
+        biases: all other floating-point numbers: the constrained sites of one axis, and the parameters and
+            buffers that no set constrains.
+        kept_biases: those of them that are kept; all but what is pruned.
         sizes: exact bytes on disk.
         dense_bytes: bytes of the plain state dict.
     """
 
     sites: tuple[SiteReport, ...]
     biases: int
+    kept_biases: int
     sizes: Sizes
     dense_bytes: int
 
     @property
     def weights(self) -> int:
-        """All entries of the constrained sites."""
-        return sum(site.weights for site in self.sites)
+        """All entries of the constrained weights: the sites of two or more axes."""
+        return sum(site.weights for site in self.sites if site.is_weight)
 
     @property
     def kept(self) -> int:
-        """Kept entries of the constrained sites."""
-        return sum(site.kept for site in self.sites)
+        """Kept entries of the constrained weights."""
+        return sum(site.kept for site in self.sites if site.is_weight)
 
     @property
     def rate(self) -> float:
-        """The pruning rate of the constrained sites, biases not counted."""
+        """The pruning rate of the constrained weights, biases not counted."""
         return self.weights / max(1, self.kept)
 
     @property
     def rate_with_biases(self) -> float:
         """The pruning rate with every other number counted on both sides."""
-        return (self.weights + self.biases) / max(1, self.kept + self.biases)
+        return (self.weights + self.biases) / max(1, self.kept + self.kept_biases)
 
     @property
     def bytes_rate(self) -> float:
@@ -97,8 +107,10 @@ class Report:
             levels = "free" if s.levels is None else str(s.levels)
             lines.append(f"{s.name:<24}{s.weights:>10,}{s.kept:>9,}{s.rate:>7.1f}x{levels:>8}{s.bits:>6}{s.bytes:>8,}")
         z = self.sizes
+        pruned = f" and {self.kept_biases:,} of {self.biases:,} biases" if self.kept_biases < self.biases else ""
         lines.append(
-            f"{self.kept:,} of {self.weights:,} weights: {self.rate:.1f}x ({self.rate_with_biases:.1f}x with biases); "
+            f"{self.kept:,} of {self.weights:,} weights{pruned}: "
+            f"{self.rate:.1f}x ({self.rate_with_biases:.1f}x with biases); "
             f"{z.total:,} bytes on disk, {self.bytes_rate:.0f}x smaller: positions {z.positions:,}, "
             f"values {z.values:,}, tables {z.tables:,}, rest {z.rest:,}, header {z.header:,}"
         )
@@ -115,10 +127,12 @@ def report(artifact: Artifact) -> Report:
         levels = _levels(code)
         bits = math.ceil(math.log2(max(2, levels))) if levels is not None else code.dense().element_size() * 8
         entry = (name, math.prod(code.shape), kept, levels, bits, part.positions, part.values, part.tables)
-        sites.append(SiteReport(*entry))
-    others = sum(t.numel() for t in artifact.rest.values() if t.is_floating_point())
+        sites.append(SiteReport(*entry, axes=len(code.shape)))
+    free = sum(t.numel() for t in artifact.rest.values() if t.is_floating_point())
+    biases = free + sum(site.weights for site in sites if not site.is_weight)
+    kept_biases = free + sum(site.kept for site in sites if not site.is_weight)
     dense = sum(t.numel() * t.element_size() for t in artifact.state_dict().values())
-    return Report(tuple(sites), others, sizes, dense)
+    return Report(tuple(sites), biases, kept_biases, sizes, dense)
 
 
 def _levels(code: Code) -> int | None:

@@ -1,0 +1,101 @@
+"""How a network is shrunk step by step: the same few settings for every step and every layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from tighten.recipes.training import Distill, Strict
+from tighten.sets import Set, Sparse, Uniform, to_data
+from tighten.sites import Selector
+
+
+class ShrinkTable(Strict):
+    """The `[shrink]` table of a recipe; all of it may be left out.
+
+    Args:
+        factor: how much smaller the first step makes the network.
+        least_factor: the smallest step that is tried.
+        epochs: of ADMM in each pruning step, at most.
+        retrain: epochs of masked retraining after it.
+        polish: epochs of retraining at the end, on the smallest network that passed.
+        quantize: epochs of ADMM to levels.
+        freeze: epochs of freezing in passes after it.
+        passes: how often entries are frozen.
+        learning_rate: of ADMM and of quantization.
+        retrain_learning_rate: of retraining.
+        average: part of each retraining's steps, from the end, whose weights are averaged.
+        rho, rho_end: weight of the pull, from the first update of a step to the last.
+        until: the residual at which a step's ADMM may end early.
+        regrow: whether entries that earlier steps pruned may come back.
+        rule: how each step's budget is shared among the layers.
+        biases: whether biases are pruned and quantized with the weights.
+        distill: learning from the dense network.
+    """
+
+    factor: float = Field(default=8.0, gt=1)
+    least_factor: float = Field(default=1.1, gt=1)
+    epochs: int = Field(default=24, ge=1)
+    retrain: int = Field(default=12, ge=1)
+    polish: int = Field(default=0, ge=0)
+    quantize: int = Field(default=8, ge=1)
+    freeze: int = Field(default=16, ge=1)
+    passes: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    retrain_learning_rate: float = Field(default=4e-3, gt=0)
+    average: float = Field(default=0.0, ge=0, le=1)
+    rho: float = Field(default=2e-3, gt=0)
+    rho_end: float = Field(default=2e-1, gt=0)
+    until: float = Field(default=0.0, ge=0)
+    regrow: bool = False
+    rule: str = "fisher"
+    biases: bool = False
+    distill: Distill | None = Distill(temperature=4.0, weight=0.9)
+
+    def open_sets(self) -> dict[Selector, Set]:
+        """What a pruning step chooses from: the sites, each open to a budget."""
+        return {site: Sparse() for site in self._sites}
+
+    def prune(self, budget: dict[str, Any], name: str) -> list[dict[str, Any]]:
+        """The stages of a pruning step under a budget."""
+        admm = {"name": "Admm", "rho": self.rho, "rho_end": self.rho_end, "until": self.until, "regrow": self.regrow}
+        return [
+            self._stage(f"admm {name}", self.epochs, admm, sets=self._open(), budget=budget, allocate=self.rule),
+            self._retrain(f"retrain {name}", self.retrain),
+        ]
+
+    def polished(self) -> list[dict[str, Any]]:
+        """The stage that polishes a pruned network."""
+        return [self._retrain("polish", self.polish)]
+
+    def levels(self, bits: int, budget: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The stages that quantize the kept entries of every site to so many bits.
+
+        Args:
+            bits: of a kept value.
+            budget: of the file, which is held to the end; None sets no limit.
+        """
+        sets = {site: to_data(Uniform(bits=bits, zero=False)) for site in self._sites}
+        admm = {"name": "Admm", "rho": 1e-3, "rho_end": 0.5, "commit": False}
+        limit = [] if budget is None else [{**self._retrain("limit", 1), "sets": self._open(), "budget": budget}]
+        return [
+            *limit,
+            self._stage("quantize", self.quantize, admm, sets=sets),
+            self._stage("freeze", self.freeze, {"name": "Freeze", "passes": self.passes}, sets=sets),
+        ]
+
+    def _open(self) -> dict[str, Any]:
+        return {site: to_data(Sparse()) for site in self._sites}
+
+    @property
+    def _sites(self) -> list[str]:
+        return ["*", "*.bias"] if self.biases else ["*"]
+
+    def _retrain(self, name: str, epochs: int) -> dict[str, Any]:
+        stage = self._stage(name, epochs, {"name": "Masked"})
+        return {**stage, "learning_rate": self.retrain_learning_rate, "average": self.average}
+
+    def _stage(self, name: str, epochs: int, method: dict[str, Any], **more: Any) -> dict[str, Any]:
+        training = {"epochs": epochs, "learning_rate": self.learning_rate, "distill": self.distill}
+        return {"name": name, **training, "method": method, **more}

@@ -1,0 +1,37 @@
+"""How a network is trained for some epochs, as a recipe says it."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """A table without room for unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Distill(Strict):
+    """Learning from the dense network besides the labels.
+
+    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv 1503.02531.
+    """
+
+    temperature: float = Field(default=2.0, gt=0)
+    weight: float = Field(default=0.7, ge=0, le=1)
+
+
+class Training(Strict):
+    """How a network is trained for some epochs.
+
+    Args:
+        epochs: passes over the training data.
+        learning_rate: at its highest.
+        augment: whether the recipe's augmentation is applied.
+        distill: learning from the dense network.
+    """
+
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    augment: bool = True
+    distill: Distill | None = None

@@ -1,0 +1,72 @@
+"""Bytes against accuracy, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+INK, MUTED, PASSED, FAILED = "#1f2430", "#8a8f99", "#0b7285", "#c92a2a"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network of a Pareto picture.
+
+    Args:
+        bytes: on disk.
+        accuracy: in percent.
+        label: written beside it.
+        passed: whether it was kept.
+    """
+
+    bytes: int
+    accuracy: float
+    label: str
+    passed: bool
+
+
+def pareto(points: Sequence[Point], gate: float, dense: float, path: Path, title: str) -> None:
+    """A picture of all networks of a search, written as the suffix of `path` says (such as .png or .svg).
+
+    Args:
+        points: the networks.
+        gate: the accuracy below which nothing is kept, in percent.
+        dense: the accuracy of the dense network, in percent.
+        path: the file to write.
+        title: the heading.
+    """
+    # Takes a second to import, and only pictures need it.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    for passed, colour, marker, name in ((True, PASSED, "o", "kept"), (False, FAILED, "x", "gate failed")):
+        some = [p for p in points if p.passed is passed]
+        if some:
+            axes.scatter([p.bytes for p in some], [p.accuracy for p in some], c=colour, marker=marker, label=name)
+    front = _front([p for p in points if p.passed])
+    axes.step([p.bytes for p in front], [p.accuracy for p in front], where="post", color=PASSED, linewidth=1)
+    for p in points:
+        axes.annotate(p.label, (p.bytes, p.accuracy), (4, 5), textcoords="offset points", fontsize=8, color=INK)
+    for level, name in ((dense, "dense"), (gate, "gate")):
+        axes.axhline(level, color=MUTED, linewidth=0.8, linestyle="--")
+        axes.annotate(name, (1, level), (-3, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
+                      fontsize=8, color=MUTED, ha="right")  # fmt: skip
+    axes.set_xlabel("bytes on disk")
+    axes.set_ylabel("validation accuracy, %")
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    if points:
+        axes.set_xscale("log")
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+def _front(points: Sequence[Point]) -> list[Point]:
+    """The points that no other point beats in both, from small to large."""
+    front: list[Point] = []
+    for p in sorted(points, key=lambda p: (p.bytes, -p.accuracy)):
+        if not front or p.accuracy > front[-1].accuracy:
+            front.append(p)
+    return front

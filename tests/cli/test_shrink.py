@@ -1,0 +1,138 @@
+"""`tighten shrink` as a user meets it: the whole way, a kill in the middle, and bad input."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.cli.test_app import refused, tighten
+
+import tighten as tt
+from tighten.engine import Way
+
+RECIPE = """
+name = "tiny"
+model = "tighten.zoo:DigitsNet"
+data = "tighten.data:digits"
+validation = 200
+[dense]
+epochs = 3
+learning_rate = 2e-3
+[shrink]
+epochs = 2
+retrain = 1
+polish = 1
+quantize = 1
+freeze = 2
+passes = 2
+[[stages]]
+epochs = 1
+learning_rate = 2e-3
+method = { name = "Masked" }
+sets = { "*" = { name = "Sparse", density = 0.1 } }
+"""
+WISH = ("--accuracy", 20, "--rate", 20, "--bits", 3, "--threads", 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a finished way in `a`."""
+    folder = tmp_path_factory.mktemp("shrink")
+    (folder / "tiny.toml").write_text(RECIPE)
+    done = tighten("shrink", "tiny.toml", *WISH, "--out", "a", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "printed").write_text(done.stdout)
+    return folder
+
+
+def test_the_way_is_told_drawn_and_kept(folder):
+    way = Way.load(folder / "a" / "way.json")
+    assert [s.kind for s in way.steps] == ["prune", "prune", "polish", "quantize"]
+    assert [s.origin for s in way.steps] == ["", "step-01", "step-02", "step-03"]
+    assert all(s.passed and s.accuracy >= 20 for s in way.steps)
+    assert 20 <= way.entries / way.steps[-1].kept < 21  # entries that fall on no level are dropped
+    assert way.best == "step-04"
+    assert way.epochs == 3 + 3 + 1 + 3
+    printed = (folder / "printed").read_text()
+    assert f"{way.steps[-1].bytes:,}" in printed
+    assert "best" in printed
+    assert (folder / "a" / "way.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_step_leaves_a_file_that_goes_on_from_the_one_before(folder):
+    way = Way.load(folder / "a" / "way.json")
+    files = [tt.Artifact.open(folder / "a" / s.name / "net.tight") for s in way.steps]
+    supports = [{name: code.dense() != 0 for name, code in file.codes.items()} for file in files]
+    for step, before, after in zip(way.steps[1:], supports, supports[1:], strict=False):
+        assert sum(int(s.sum()) for s in after.values()) == step.kept
+        assert not any((after[name] & ~before[name]).any() for name in after)
+    final = tt.Artifact.open(folder / "a" / "net.tight")
+    assert (folder / "a" / "net.tight").stat().st_size == way.steps[-1].bytes
+    assert all(len(code.dense().unique()) <= 2**3 + 1 for code in final.codes.values())
+    assert tighten("verify", "a/net.tight", cwd=folder).returncode == 0
+
+
+def test_a_killed_way_goes_on_and_ends_with_the_same_bytes(folder):
+    command = [sys.executable, "-m", "tighten", "shrink", "tiny.toml", *map(str, WISH), "--out", "killed"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log, deadline = folder / "killed" / "step-02" / "log.jsonl", time.monotonic() + 60
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "killed" / "net.tight").exists(), "the run was too fast to be stopped"
+    refused(tighten("shrink", "tiny.toml", *WISH, "--out", "killed", cwd=folder))
+    done = tighten("shrink", "tiny.toml", *WISH, "--out", "killed", "--resume", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "killed" / "net.tight").read_bytes() == (folder / "a" / "net.tight").read_bytes()
+    first, again = (Way.load(folder / name / "way.json") for name in ("a", "killed"))
+    assert [(s.kind, s.kept, s.accuracy) for s in again.steps] == [(s.kind, s.kept, s.accuracy) for s in first.steps]
+
+
+def test_a_gate_that_nothing_passes_says_so_and_leaves_the_attempts(folder):
+    (folder / "hard.toml").write_text(RECIPE.replace("retrain = 1", "retrain = 1\nleast_factor = 4"))
+    done = tighten("shrink", "hard.toml", "--accuracy", 100, "--out", "hard", "--threads", 1, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "no step passed the gate" in done.stdout
+    way = Way.load(folder / "hard" / "way.json")
+    assert way.best == ""
+    assert [s.passed for s in way.steps] == [False]
+    assert not (folder / "hard" / "net.tight").exists()
+
+
+def test_a_wish_in_bytes_is_met_and_not_exceeded(folder):
+    wish = ("--accuracy", 20, "--bytes", 2500, "--bits", 4, "--threads", 1)
+    done = tighten("shrink", "tiny.toml", *wish, "--out", "bytes", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert 0.98 * 2500 <= (folder / "bytes" / "net.tight").stat().st_size <= 2500
+    shown = refused(tighten("shrink", "tiny.toml", "--accuracy", 20, "--bytes", 100, "--out", "tiny", cwd=folder))
+    assert "100 bytes cannot hold this network" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rate", 20), "either a drop or an accuracy"),
+        (("--drop", 1, "--accuracy", 99), "either a drop or an accuracy"),
+        (("--drop", 1, "--rate", 20, "--kept", 100), "more than one of --rate"),
+        (("--drop", 1, "--rate", 0.5), "0.5"),
+        (("--drop", 1, "--kept", 10_000_000), "10000000"),
+    ],
+)
+def test_wishes_that_cannot_be_are_refused_before_anything_is_trained(folder, arguments, message):
+    shown = refused(tighten("shrink", "tiny.toml", *arguments, "--out", "never", cwd=folder))
+    assert message in shown
+    assert not (folder / "never").exists()
+
+
+def test_a_folder_of_another_wish_is_refused(folder):
+    shown = refused(tighten("shrink", "tiny.toml", "--accuracy", 30, "--out", "a", "--resume", cwd=folder))
+    assert "another recipe or seed" in shown
+
+
+def test_a_way_that_cannot_be_read_is_named(folder):
+    (folder / "broken.json").write_text(json.dumps({"steps": 3}))
+    with pytest.raises(tt.TightenError, match=r"broken\.json"):
+        Way.load(folder / "broken.json")
