@@ -85,7 +85,7 @@ def test_counts_and_bits_for_a_file_as_json(allocated):
         (("--rate", 5, "--bits", 900), "a budget needs exactly one of"),
         (("--rate", 5, "--rule", "rate-distortion"), "one of bits or bytes"),
         (("--bits", 9000, "--rule", "rate-distortion", "--value-bits", 3), "leave --value-bits out"),
-        (("--weights-kept", 3), "fewer than there are sites"),
+        (("--kept", 3), "fewer than there are sites"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_done(allocated, monkeypatch, options, message):

@@ -33,7 +33,7 @@ learning_rate = 2e-3
 method = { name = "Masked" }
 sets = { "*" = { name = "Sparse", density = 0.1 } }
 """
-WISH = ("--accuracy", 20, "--rate", 20, "--bits", 3, "--threads", 1)
+WISH = ("--accuracy", 20, "--rate", 20, "--value-bits", 3, "--threads", 1)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_gate_that_nothing_passes_says_so_and_leaves_the_attempts(folder):
 
 
 def test_a_wish_in_bytes_is_met_and_not_exceeded(folder):
-    wish = ("--accuracy", 20, "--bytes", 2500, "--bits", 4, "--threads", 1)
+    wish = ("--accuracy", 20, "--bytes", 2500, "--value-bits", 4, "--threads", 1)
     done = tighten("shrink", "tiny.toml", *wish, "--out", "bytes", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert 0.98 * 2500 <= (folder / "bytes" / "net.tight").stat().st_size <= 2500

@@ -11,7 +11,7 @@ from torch import nn
 import tighten as tt
 from tighten.data import digits
 from tighten.engine import Listener, accuracy, run
-from tighten.engine.pretrained import Pretrained, identity
+from tighten.engine.pretrained import Pretrained
 from tighten.errors import RunError, TightenError
 from tighten.recipes import parse
 from tighten.zoo import DigitsNet
@@ -168,25 +168,6 @@ def test_missing_files_and_unknown_kinds_are_told(tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"")
     with pytest.raises(RunError, match=r"net\.onnx.*\.safetensors, \.npz"):
         Pretrained.open(tmp_path / "net.onnx")
-
-
-def test_identity_follows_the_bytes_and_not_the_name(net, tmp_path):
-    recipe = parse(RECIPE, "test")
-    path = written(tmp_path, net, "a.pt")
-    copy = tmp_path / "copy.pt"
-    copy.write_bytes(path.read_bytes())
-    line = identity(recipe.starting_from(str(path)))
-    assert line == identity(recipe.starting_from(str(copy)))
-    assert line.startswith("# ")
-    assert line.count("\n") == 1
-    copy.write_bytes(path.read_bytes()[:-1])
-    assert line != identity(recipe.starting_from(str(copy)))
-    with pytest.raises(RunError, match="--weights"):
-        identity(recipe)
-    with pytest.raises(RunError, match=r"none\.pt"):
-        identity(recipe.starting_from(str(tmp_path / "none.pt")))
-    trained = parse(RECIPE + "[dense]\nepochs = 1\nlearning_rate = 1e-3\n", "test")
-    assert identity(trained) == ""
 
 
 class Notes(Listener):

@@ -36,7 +36,7 @@ class Rule(StrEnum):
 def allocate(
     recipe: RecipeArgument,
     rate: Annotated[float | None, typer.Option(help="Budget: all weights divided by the kept ones.")] = None,
-    kept: Annotated[int | None, typer.Option("--weights-kept", metavar="N", help="Budget: kept weights.")] = None,
+    kept: Annotated[int | None, typer.Option("--kept", metavar="N", help="Budget: kept weights.")] = None,
     bits: Annotated[float | None, typer.Option(help="Budget: bits of positions and values.")] = None,
     size: Annotated[int | None, typer.Option("--bytes", metavar="N", help="Budget: bytes of the whole file.")] = None,
     value_bits: Annotated[

@@ -25,7 +25,7 @@ def report_table(report: Report) -> Table:
         table.add_row(s.name, f"{s.weights:,}", f"{s.kept:,}", f"{s.rate:.1f}x", levels, str(s.bits), f"{s.bytes:,}")
     table.add_section()
     spent = sum(s.bytes for s in report.sites)
-    table.add_row("all sites", f"{report.weights:,}", f"{report.kept:,}", f"{report.rate:.1f}x", "", "", f"{spent:,}")
+    table.add_row("all weights", f"{report.weights:,}", f"{report.kept:,}", f"{report.rate:.1f}x", "", "", f"{spent:,}")
     return table
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 
 from tighten.artifact import Artifact
 from tighten.errors import RunError, TightenError
-from tighten.recipes import Recipe
 
 COUNTER = ".num_batches_tracked"
 """How many batches a batch norm has seen; nothing depends on it, so files may leave it out."""
@@ -81,31 +79,6 @@ class Pretrained:
                 f"{_fix(set(own), set(self.state))}"
             )
         model.load_state_dict({**own, **self.state})
-
-
-def identity(recipe: Recipe) -> str:
-    """The comment that tells run folders of a recipe apart by the weights that they start from; may be empty.
-
-    It depends on the bytes of the file, not on its name.
-
-    Raises:
-        RunError: the recipe neither trains a dense network nor is given one, or the file cannot be read.
-    """
-    if recipe.dense.weights is not None:
-        try:
-            with open(recipe.dense.weights, "rb") as file:
-                return f"# weights of SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}\n"
-        except OSError as error:
-            why = error.strerror or error
-            raise RunError(
-                f"the weights '{recipe.dense.weights}' cannot be read ({why}): give --weights FILE"
-            ) from error
-    if not recipe.dense.epochs:
-        raise RunError(
-            f"the recipe '{recipe.name}' starts from a trained network and none is given: add --weights FILE, "
-            "or a [dense] table with epochs and learning_rate to the recipe"
-        )
-    return ""
 
 
 def _fix(wanted: set[str], found: set[str]) -> str:

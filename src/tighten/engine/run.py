@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import platform
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tighten.artifact import Artifact, load
-from tighten.attach import ActiveStage
 from tighten.engine import checkpoint
-from tighten.engine.average import Average
 from tighten.engine.dense import dense_network
 from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.folder import check_folder
+from tighten.engine.identity import identity
 from tighten.engine.prepare import prepare
-from tighten.engine.pretrained import identity
 from tighten.engine.prices import priced
-from tighten.recipes import Recipe, StageTable
+from tighten.engine.stage import Pending, train_stage
+from tighten.recipes import Recipe
 from tighten.report import Report, report
 from tighten.session import Session
 
@@ -150,61 +149,22 @@ class _Job:
             self._fold()
         pending = self._restore()
         for stage in self.session:
-            table = recipe.stages[stage.index]
-            self._stage(stage, table, pending)
+            train_stage(trainer, stage, recipe.stages[stage.index], pending, self._keep)
             pending = None
             self._checkpoint(None)
         return self._result()
 
-    def _stage(self, stage: ActiveStage, table: StageTable, pending: dict[str, Any] | None) -> None:
-        trainer = self.trainer
-        optimizer = trainer.optimizer(trainer.model, table.learning_rate)
-        scheduler = stage.scheduler(optimizer)
-        average = Average(trainer.model, table.average, stage.epochs * trainer.steps_per_epoch)
-        if pending is not None:
-            optimizer.load_state_dict(pending["optimizer"])
-            scheduler.load_state_dict(pending["scheduler"])
-            average.load_state_dict(pending["average"])
-        wrapped = trainer.accelerator.prepare_optimizer(optimizer)
-        self.listener.stage(str(stage), table.epochs, trainer.steps_per_epoch, stage.start_epoch)
-        with stage.attached(optimizer) as solver:
-            # After the stage's own hook: what is averaged is held.
-            hook = optimizer.register_step_post_hook(lambda *_: average.after_step(solver.state.step))
-            for number in range(stage.start_epoch + 1, stage.epochs + 1):
-                if stage.converged:
-                    self.listener.note(f"{stage} converged after {number - 1} of {stage.epochs} epochs")
-                    break
-                epoch = trainer.epoch(str(stage), number, table, wrapped, scheduler)
-                state = solver.state
-                epoch = replace(
-                    epoch,
-                    rho=state.rho,
-                    primal=max(state.primal.values(), default=0.0),
-                    dual=max(state.dual.values(), default=0.0),
-                    residuals={name: (primal, state.dual[name]) for name, primal in state.primal.items()},
-                )
-                self.seconds += epoch.seconds
-                self.history.append(asdict(epoch))
-                # Kept before it is told: who reads of an epoch within a stage can go on from it.
-                if number < stage.epochs:
-                    self._checkpoint(
-                        {
-                            "optimizer": optimizer.state_dict(),
-                            "scheduler": scheduler.state_dict(),
-                            "average": average.state_dict(),
-                        }
-                    )
-                self._tell(epoch)
-            hook.remove()
-            average.put_into(trainer.model, trainer.inputs())
-        self.listener.note(f"{stage} ended: validation {accuracy(trainer.model, trainer.data.validation):.2f} %")
-
-    def _tell(self, epoch: Epoch) -> None:
+    def _keep(self, epoch: Epoch, within: Pending | None) -> None:
+        self.seconds += epoch.seconds
+        self.history.append(asdict(epoch))
+        # Kept before it is told: who reads of an epoch within a stage can go on from it.
+        if within is not None:
+            self._checkpoint(within)
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
         checkpoint.write(self.out / "log.jsonl", lines.encode())
         self.listener.epoch(epoch)
 
-    def _checkpoint(self, within: dict[str, Any] | None) -> None:
+    def _checkpoint(self, within: Pending | None) -> None:
         checkpoint.save(
             self.out / "checkpoint.pt",
             {
@@ -218,7 +178,7 @@ class _Job:
             },
         )
 
-    def _restore(self) -> dict[str, Any] | None:
+    def _restore(self) -> Pending | None:
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return None
@@ -228,7 +188,7 @@ class _Job:
         self.trainer.generator.set_state(state["generator"].cpu())
         torch.set_rng_state(state["torch"].cpu())
         self.history, self.seconds = state["history"], state["seconds"]
-        within: dict[str, Any] | None = state["within"]
+        within: Pending | None = state["within"]
         return within
 
     def _result(self) -> Result:

@@ -16,8 +16,8 @@ from tighten.engine.dense import dense_network
 from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Listener
 from tighten.engine.folder import check_folder
+from tighten.engine.identity import identity
 from tighten.engine.prepare import prepare
-from tighten.engine.pretrained import identity
 from tighten.engine.run import run
 from tighten.engine.way import Kind, Walked, Way
 from tighten.recipes import Recipe, StageTable
