@@ -31,8 +31,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "stop ADMM at residual 0.1": {"until": 0.1},
     "rho to 0.05 only": {"rho_end": 0.05},
     "rho to 1": {"rho_end": 1.0},
-    "one step": {"factor": 1000.0},
-    "steps of 2.5": {"factor": 2.5},
+    "one step": {"part": 1.0},
+    "more steps": {"part": 0.4},
     "shares by LAMP": {"rule": "lamp"},
 }
 

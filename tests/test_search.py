@@ -1,6 +1,5 @@
 """The choice of the next size, against networks whose accuracy is known for every size."""
 
-import itertools
 import math
 
 import pytest
@@ -49,11 +48,12 @@ def test_every_step_goes_on_from_the_smallest_that_passed():
             sizes.append(step.size)
 
 
-def test_a_goal_is_reached_in_equal_steps_and_not_passed():
-    steps = walk(search(goal=400), cliff(1))
-    assert steps[-1].size == pytest.approx(400)
-    ratios = [a / b for a, b in itertools.pairwise([100_000, *(s.size for s in steps)])]
-    assert ratios == pytest.approx([250 ** (1 / 3)] * 3)
+def test_a_goal_is_reached_in_ever_shorter_steps_and_not_passed():
+    steps = walk(search(goal=100_000 / 450), cliff(1))
+    rates = [100_000 / s.size for s in steps]
+    assert rates == pytest.approx([450 ** (2 / 3), 450 ** (8 / 9), 450])
+    assert [s.size for s in walk(search(goal=400, part=1.0), cliff(1))] == pytest.approx([400])
+    assert walk(search(goal=60_000), cliff(1))[0].size == pytest.approx(60_000)
 
 
 def test_an_unreachable_goal_ends_above_it():
@@ -87,6 +87,7 @@ def test_the_gate_may_name_an_accuracy():
         (lambda: Gate(drop=200), "200"),
         (lambda: search(factor=1.0), "factor=1.0"),
         (lambda: search(factor=2.0, least_factor=3.0), "least_factor=3.0"),
+        (lambda: search(part=0), "part"),
         (lambda: search(goal=100_000), "goal of 100000"),
         (lambda: search(goal=0), "goal of 0"),
     ],

@@ -53,18 +53,20 @@ class Step:
 class Search:
     """The choice of the next size to try, by what came of the steps so far; a pure function of them.
 
-    From the smallest size that passed, the next step divides by `factor`. After each failure the network
-    goes back to that size, and the factor becomes its square root; after a pass that used up more than
-    half of what the gate allows, likewise, so that steps grow shorter before the gate fails. The search
-    ends at `goal`, or when the factor has fallen below `least_factor`: steps no longer pay.
+    Every step starts from the smallest size that passed. Without a goal it divides by `factor`; with one it goes a
+    `part` of the way that is left, on a logarithmic scale, and all of it where that is no more than a factor of
+    two: much can go while a network is large, little at the end. After a failure no step is longer than the
+    square root of the one that failed, and likewise after a pass that used up more than half of what the gate
+    allows. The search ends at `goal`, or when steps would have to be shorter than `least_factor`: they no longer pay.
 
     Args:
         start: size of the dense network.
         dense: its validation accuracy, in percent.
         gate: what a step must hold.
         goal: the size to reach; None goes on as long as it pays.
-        factor: how much smaller the first step is.
-        least_factor: the smallest step that is tried, above 1.
+        factor: how much smaller a step makes the network where there is no goal.
+        part: of the way left to a goal that a step goes.
+        least_factor: the shortest step that is tried, above 1.
     """
 
     start: float
@@ -72,11 +74,14 @@ class Search:
     gate: Gate
     goal: float | None = None
     factor: float = 8.0
+    part: float = 2 / 3
     least_factor: float = 1.1
 
     def __post_init__(self) -> None:
         if not 1 < self.least_factor <= self.factor:
             raise PlanError(f"steps must shrink: factor={self.factor}, least_factor={self.least_factor}")
+        if not 0 < self.part <= 1:
+            raise PlanError(f"a step cannot go {self.part} of the way that is left: give part above 0, at most 1")
         if self.goal is not None and not 0 < self.goal < self.start:
             raise PlanError(f"a goal of {self.goal:g} is not between nothing and the dense network's {self.start:g}")
 
@@ -95,20 +100,19 @@ class Search:
 
     def next(self, steps: Sequence[Step]) -> float | None:
         """The size to try after these steps; None when the search has ended."""
-        best, factor = self.best(steps), self.factor
-        size = self.start if best is None else best.size
+        size, longest = self.start, math.inf
         for step in steps:
             if not step.passed or self._is_tight(step):
-                factor = math.sqrt(factor)
-        if self.goal is not None and size <= self.goal:
+                longest = min(longest, math.sqrt(size / step.size))
+            if step.passed:
+                size = step.size
+        if longest < self.least_factor or (self.goal is not None and size <= self.goal):
             return None
-        if factor < self.least_factor:
-            return None
-        if self.goal is None:
-            return size / factor
-        # Equal steps to the goal, none larger than the factor.
-        count = math.ceil(math.log(size / self.goal) / math.log(factor) - 1e-9)
-        return size * math.pow(self.goal / size, 1 / max(1, count))
+        return size / min(longest, self.factor if self.goal is None else self._towards(size / self.goal))
 
     def _is_tight(self, step: Step) -> bool:
         return self.dense - step.accuracy > (self.dense - self.least) / 2
+
+    def _towards(self, left: float) -> float:
+        """How far a step goes where the goal is `left` times smaller."""
+        return left if left <= 2 else math.pow(left, self.part)

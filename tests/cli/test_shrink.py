@@ -27,11 +27,6 @@ polish = 1
 quantize = 1
 freeze = 2
 passes = 2
-[[stages]]
-epochs = 1
-learning_rate = 2e-3
-method = { name = "Masked" }
-sets = { "*" = { name = "Sparse", density = 0.1 } }
 """
 WISH = ("--accuracy", 20, "--rate", 20, "--value-bits", 3, "--threads", 1)
 
@@ -124,6 +119,11 @@ def test_a_wish_in_bytes_is_met_and_not_exceeded(folder):
 def test_wishes_that_cannot_be_are_refused_before_anything_is_trained(folder, arguments, message):
     shown = refused(tighten("shrink", "tiny.toml", *arguments, "--out", "never", cwd=folder))
     assert message in shown
+    assert not (folder / "never").exists()
+
+
+def test_a_recipe_without_stages_is_for_shrinking_only(folder):
+    assert "no [[stages]]" in refused(tighten("run", "tiny.toml", "--out", "never", cwd=folder))
     assert not (folder / "never").exists()
 
 

@@ -59,6 +59,9 @@ def shrink(
     """
     if weights is not None:
         recipe = recipe.starting_from(str(weights))
+    if recipe.shrink.biases is None:
+        biases = goal is not None and goal.bytes is not None
+        recipe = recipe.model_copy(update={"shrink": recipe.shrink.model_copy(update={"biases": biases})})
     walk = _Walk(recipe, out, recipe.seed if seed is None else seed, root, goal, bits, listener or Listener())
     asked = {"seed": walk.seed, "gate": asdict(gate), "goal": goal and asdict(goal), "bits": bits}
     kept, ours = out / "shrink.toml", f"# {json.dumps(asked, default=str)}\n{identity(recipe)}{text}"
@@ -96,7 +99,7 @@ class _Walk:
         elif self.goal is not None:
             goal = self.goal.count(entries)
         # Before the dense network is trained: what cannot be is told at once.
-        search = Search(start, 100.0, gate, goal, table.factor, table.least_factor)
+        search = Search(start, 100.0, gate, goal, table.factor, table.part, table.least_factor)
         if goal is not None:
             last = self._recipe(table.prune(self._budget(goal), "last"))
             Session(trainer.model, last.plan(), steps_per_epoch=trainer.steps_per_epoch, facts=last.facts())

@@ -58,7 +58,8 @@ def parse(text: str, where: str) -> Recipe:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
         raise RecipeError(f"{where}: {_first(error)}") from error
-    recipe.plan()
+    if recipe.stages:
+        recipe.plan()
     return recipe
 
 

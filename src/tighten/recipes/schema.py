@@ -110,11 +110,17 @@ class Recipe(Strict):
     augment: list[dict[str, Any]] = Field(default_factory=list)
     fold: bool = True
     dense: Dense = Dense()
-    stages: list[StageTable] = Field(min_length=1)
+    stages: list[StageTable] = Field(default_factory=list)
     shrink: ShrinkTable = ShrinkTable()
 
     def plan(self) -> Plan:
-        """The plan that the stages make."""
+        """The plan that the stages make.
+
+        Raises:
+            RecipeError: there are none.
+        """
+        if not self.stages:
+            raise RecipeError(f"the recipe '{self.name}' has no [[stages]]: add one, or use `tighten shrink`")
         return Plan([table.stage() for table in self.stages])
 
     def starting_from(self, weights: str) -> Recipe:

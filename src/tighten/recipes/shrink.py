@@ -15,8 +15,9 @@ class ShrinkTable(Strict):
     """The `[shrink]` table of a recipe; all of it may be left out.
 
     Args:
-        factor: how much smaller the first step makes the network.
-        least_factor: the smallest step that is tried.
+        factor: how much smaller a step makes the network where no size was asked for.
+        part: of the way left to a size that was asked for, on a logarithmic scale, that a step goes.
+        least_factor: the shortest step that is tried.
         epochs: of ADMM in each pruning step, at most.
         retrain: epochs of masked retraining after it.
         polish: epochs of retraining at the end, on the smallest network that passed.
@@ -30,11 +31,12 @@ class ShrinkTable(Strict):
         until: the residual at which a step's ADMM may end early.
         regrow: whether entries that earlier steps pruned may come back.
         rule: how each step's budget is shared among the layers.
-        biases: whether biases are pruned and quantized with the weights.
+        biases: whether biases are pruned and quantized with the weights; None: where a size in bytes is asked for.
         distill: learning from the dense network.
     """
 
     factor: float = Field(default=8.0, gt=1)
+    part: float = Field(default=2 / 3, gt=0, le=1)
     least_factor: float = Field(default=1.1, gt=1)
     epochs: int = Field(default=24, ge=1)
     retrain: int = Field(default=12, ge=1)
@@ -50,7 +52,7 @@ class ShrinkTable(Strict):
     until: float = Field(default=0.0, ge=0)
     regrow: bool = False
     rule: str = "fisher"
-    biases: bool = False
+    biases: bool | None = None
     distill: Distill | None = Distill(temperature=4.0, weight=0.9)
 
     def open_sets(self) -> dict[Selector, Set]:
