@@ -69,6 +69,12 @@ def test_each_step_leaves_a_file_that_goes_on_from_the_one_before(folder):
     assert tighten("verify", "a/net.tight", cwd=folder).returncode == 0
 
 
+def test_a_finished_way_can_be_read_again_as_json(folder):
+    done = tighten("shrink", "tiny.toml", *WISH, "--out", "a", "--resume", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((folder / "a" / "way.json").read_text())
+
+
 def test_a_killed_way_goes_on_and_ends_with_the_same_bytes(folder):
     command = [sys.executable, "-m", "tighten", "shrink", "tiny.toml", *map(str, WISH), "--out", "killed"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -20,6 +20,7 @@ from tighten.cli.options import (
     WeightsOption,
     console,
 )
+from tighten.cli.watch import watched
 
 
 class Rule(StrEnum):
@@ -54,23 +55,16 @@ def allocate(
     as_json: JsonOption = False,
 ) -> None:
     """Share a budget among the layers of a recipe's dense network, for you to see, edit and give back."""
-    import torch
-    from rich.console import Console
-
     from tighten import allocation, engine
     from tighten.allocation import Budget
-    from tighten.cli.progress import Progress
     from tighten.engine.allocate import STEPS
     from tighten.errors import PlanError
 
     if rule is Rule.rate_distortion and value_bits is not None:
         raise PlanError("rate-distortion chooses the bits per value itself: leave --value-bits out")
-    if threads is not None:
-        torch.set_num_threads(threads)
     loaded, _ = recipes.load(recipe)
     budget = Budget(rate=rate, weights=kept, bits=bits, bytes=size, value_bits=value_bits or 32)
-    # Progress does not mix with what another program reads.
-    with Progress(Console(stderr=True) if as_json else console) as progress:
+    with watched(threads, as_json, again="start it again") as progress:
         shares = engine.allocate(
             loaded,
             budget,

@@ -28,6 +28,7 @@ from tighten.cli.options import (
 )
 from tighten.cli.shrink import shrink
 from tighten.cli.tables import report_table, result_table, size_line
+from tighten.cli.watch import watched
 from tighten.errors import TightenError
 
 app = typer.Typer(
@@ -50,32 +51,22 @@ def run(
     threads: ThreadsOption = None,
 ) -> None:
     """Carry out a recipe: train, compress, and write a .tight file."""
-    import torch
-
-    # The training half takes seconds to import; commands that only read a file do without it.
     from tighten import engine
-    from tighten.cli.progress import Progress
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     loaded, text = recipe_book.load(recipe)
     folder = out or Path("runs") / loaded.name
-    try:
-        with Progress(console) as progress:
-            result = engine.run(
-                loaded,
-                text,
-                folder,
-                root=data,
-                download=download,
-                seed=seed,
-                resume=resume,
-                weights=weights,
-                listener=progress,
-            )
-    except KeyboardInterrupt:
-        typer.echo("stopped; the last finished epoch is kept: go on with --resume", err=True)
-        raise typer.Exit(130) from None
+    with watched(threads) as progress:
+        result = engine.run(
+            loaded,
+            text,
+            folder,
+            root=data,
+            download=download,
+            seed=seed,
+            resume=resume,
+            weights=weights,
+            listener=progress,
+        )
     console.print(result_table(result))
     console.print(size_line(result.report))
     console.print(f"written: {result.file}", highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from tighten.cli.options import (
     console,
 )
 from tighten.cli.tables import way_table
+from tighten.cli.watch import watched
 from tighten.errors import PlanError
 
 
@@ -49,11 +51,8 @@ def shrink(
 
     Without --rate, --kept or --bytes it goes on as long as steps pay. Each step that passes leaves its own file.
     """
-    import torch
-
     from tighten import engine
     from tighten.allocation import Budget
-    from tighten.cli.progress import Progress
     from tighten.search import Gate
 
     given = [size for size in (rate, kept, file_bytes) if size is not None]
@@ -61,31 +60,25 @@ def shrink(
         raise PlanError("shrink was given more than one of --rate, --kept and --bytes: give one of them")
     gate = Gate(drop=drop, accuracy=accuracy)
     goal = Budget(rate=rate, weights=kept, bytes=file_bytes) if given else None
-    if threads is not None:
-        torch.set_num_threads(threads)
     loaded, text = recipes.load(recipe)
     folder = out or Path("runs") / f"shrink-{loaded.name}"
-    try:
-        with Progress(console) as progress:
-            way = engine.shrink(
-                loaded,
-                text,
-                folder,
-                gate,
-                goal=goal,
-                bits=value_bits,
-                root=data,
-                download=download,
-                seed=seed,
-                resume=resume,
-                weights=weights,
-                listener=progress,
-            )
-    except KeyboardInterrupt:
-        typer.echo("stopped; the last finished epoch is kept: go on with --resume", err=True)
-        raise typer.Exit(130) from None
+    with watched(threads, as_json) as progress:
+        way = engine.shrink(
+            loaded,
+            text,
+            folder,
+            gate,
+            goal=goal,
+            bits=value_bits,
+            root=data,
+            download=download,
+            seed=seed,
+            resume=resume,
+            weights=weights,
+            listener=progress,
+        )
     if as_json:
-        typer.echo(json.dumps(json.loads((folder / "way.json").read_text()), indent=2))
+        typer.echo(json.dumps(asdict(way), indent=2))
         return
     console.print(way_table(way))
     console.print(f"drawn: {folder / 'way.png'}", highlight=False, markup=False)
