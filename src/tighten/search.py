@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tighten.errors import PlanError
+
+S = TypeVar("S", bound="Step")
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Search:
         """Whether a network with this validation accuracy is kept."""
         return accuracy >= self.least
 
-    def best(self, steps: Sequence[Step]) -> Step | None:
+    def best(self, steps: Sequence[S]) -> S | None:
         """The smallest step that passed."""
         return min((s for s in steps if s.passed), key=lambda s: s.size, default=None)
 

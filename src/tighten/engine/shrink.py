@@ -116,9 +116,8 @@ class _Walk:
             self.way = Way.load(self.record)
         table = self.recipe.shrink
         while (size := search.next(pruned := self._steps("prune"))) is not None:
-            best = min((s for s in pruned if s.passed), key=lambda s: s.size, default=None)
             stages = table.prune(self._budget(size), f"{search.start / size:.4g}x")
-            self._step(search, "prune", stages, best, size)
+            self._step(search, "prune", stages, search.best(pruned), size)
         passed = sorted((s for s in self._steps("prune") if s.passed), key=lambda s: s.size)
         if passed and table.polish:
             polished = self._once(search, "polish", table.polished(), passed[0])
