@@ -42,7 +42,9 @@ def allocate(
     size: Annotated[int | None, typer.Option("--bytes", metavar="N", help="Budget: bytes of the whole file.")] = None,
     value_bits: Annotated[
         int | None,
-        typer.Option(min=1, max=8, help="Bits of a kept value, for --bits and --bytes [chosen by rate-distortion]."),
+        typer.Option(
+            min=1, max=8, help="Bits of a kept value, for --bits and --bytes; rate-distortion chooses them itself."
+        ),
     ] = None,
     rule: Annotated[Rule, typer.Option(help="How the budget is shared.")] = Rule.fisher,
     steps: Annotated[int | None, typer.Option(min=2, help="Training batches in each round.")] = None,

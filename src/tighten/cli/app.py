@@ -43,7 +43,9 @@ app = typer.Typer(
 def run(
     recipe: RecipeArgument,
     data: DataOption = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder [runs/RECIPE].")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Run folder; runs/RECIPE where not given.")
+    ] = None,
     weights: WeightsOption = None,
     seed: SeedOption = None,
     resume: ResumeOption = False,
@@ -131,7 +133,9 @@ def verify(
 def export(
     file: FileArgument,
     to: Annotated[str, typer.Option("--to", help="Form to write: safetensors.")] = "safetensors",
-    out: Annotated[Path | None, typer.Option("--out", metavar="PATH", help="File to write [beside the input].")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PATH", help="File to write; beside the input where not given.")
+    ] = None,
 ) -> None:
     """Write the network in a form that other programs read."""
     from tighten import export as exporters

@@ -39,7 +39,9 @@ def shrink(
     file_bytes: Annotated[int | None, typer.Option("--bytes", metavar="N", help="Stop at a file of this size.")] = None,
     value_bits: Annotated[int | None, typer.Option(min=1, max=8, help="Quantize what is kept to so many bits.")] = None,
     data: DataOption = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder [runs/shrink-RECIPE].")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder; runs/shrink-RECIPE where not given.")
+    ] = None,
     weights: WeightsOption = None,
     seed: SeedOption = None,
     resume: ResumeOption = False,
