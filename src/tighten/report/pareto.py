@@ -59,7 +59,7 @@ def pareto(points: Sequence[Point], gate: float, dense: float, path: Path, title
     axes.spines[["top", "right"]].set_visible(False)
     if points:
         axes.set_xscale("log")
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=2)
     figure.savefig(path, dpi=150)
 
 
