@@ -60,7 +60,10 @@ def test_shares_that_were_edited_are_given_back_to_a_run(allocated):
     count = shares["conv1.weight"].count
     text = (folder / "shares.toml").read_text().replace(f"count = {count},", "count = 33,", 1)
     (folder / "mine.toml").write_text(text)
-    (folder / "run.toml").write_text(RECIPE.replace("budget = { rate = 10 }", 'shares = "mine.toml"'))
+    text = RECIPE.replace("budget = { rate = 10 }", 'shares = "mine.toml"').replace(
+        "validation", "fold = false\nvalidation"
+    )
+    (folder / "run.toml").write_text(text)
     done = tighten("run", "run.toml", "--out", "runs/a", "--threads", 1, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "dense network taken from" in done.stdout  # the one that was trained to allocate
