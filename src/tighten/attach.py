@@ -80,7 +80,8 @@ class ActiveStage:
         finally:
             before.remove()
             after.remove()
-        if self.solver.state.step == start and start < self.solver.clock.steps:
+        # Resumed where it had converged, a stage has nothing left to do.
+        if self.solver.state.step == start and start < self.solver.clock.steps and not self.converged:
             raise TrainingError(
                 f"stage '{self}' made no optimizer step: step the very optimizer that was attached, "
                 f"not a copy of it (copies and pickles lose their hooks)"

@@ -15,6 +15,7 @@ from tighten.data import batches
 from tighten.engine.dense import dense_network
 from tighten.engine.events import Listener
 from tighten.engine.prepare import prepare
+from tighten.engine.run import planned_facts
 from tighten.engine.sharing import ByRule, ByTradeoff, file_size
 from tighten.engine.trainer import Trainer
 from tighten.errors import PlanError
@@ -64,9 +65,7 @@ def allocate(
         budget.check({name: w.numel() for name, w in sites.tensors(trainer.model, names).items()})
     if dense_network(trainer, recipe, seed, folder):
         trainer.listener.note(f"dense network taken from {folder}")
-    # As long as the facts of a run, whose accuracies are not known yet.
-    facts = {**recipe.facts(), "claims": {"accuracy": 99.9999, "dense": 99.9999}}
-    size_of = file_size(trainer.model, facts)
+    size_of = file_size(trainer.model, planned_facts(recipe))
     sharing = ByTradeoff(budget, size_of) if rule is None else ByRule(budget, size_of, rule)
     stream = _batches(trainer, seed, recipe.dense.augment)
     found = foreseen(trainer.model, names, stream, F.cross_entropy, sharing.roughly, steps)

@@ -18,7 +18,7 @@ from tighten.engine.events import Listener
 from tighten.engine.folder import check_folder
 from tighten.engine.identity import identity
 from tighten.engine.prepare import prepare
-from tighten.engine.run import run
+from tighten.engine.run import planned_facts, run
 from tighten.engine.way import Kind, Walked, Way
 from tighten.recipes import Recipe, StageTable
 from tighten.report import Point, pareto
@@ -102,7 +102,7 @@ class _Walk:
         search = Search(start, 100.0, gate, goal, table.factor, table.part, table.least_factor)
         if goal is not None:
             last = self._recipe(table.prune(self._budget(goal), "last"))
-            Session(trainer.model, last.plan(), steps_per_epoch=trainer.steps_per_epoch, facts=last.facts())
+            Session(trainer.model, last.plan(), steps_per_epoch=trainer.steps_per_epoch, facts=planned_facts(last))
         dense_network(trainer, self.recipe, self.seed, self.dense_folder)
         dense = accuracy(trainer.model, trainer.data.validation)
         search = replace(search, dense=dense)
