@@ -64,7 +64,7 @@ class Layer:
 def layers_of(
     traced: Traced, tied: Collection[str], allowed: Collection[str] | None, only_zero: Collection[str]
 ) -> list[Layer]:
-    """The layers, in the order of computation.
+    """The layers, in the order of computation; grouped convolutions let constants through, but stay as they are.
 
     Args:
         traced: the model.
@@ -82,6 +82,8 @@ def layers_of(
         module = traced.model.get_submodule(name)
         weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
         if not isinstance(module, LAYERS + NORMS) or weight is None:
+            continue
+        if getattr(module, "groups", 1) > 1:
             continue
         mixes = isinstance(module, LAYERS)
         free = [

@@ -46,7 +46,7 @@ _ACTIVATIONS: set[Any] = {
     *(F.tanh, F.sigmoid, torch.relu, torch.relu_, torch.tanh, torch.sigmoid),
     *(torch.abs, torch.neg, torch.clamp, operator.neg),
 }
-_ACTIVATION_METHODS = {"relu", "relu_", "tanh", "sigmoid", "abs", "neg", "clamp", "clone", "contiguous", "detach"}
+_ACTIVATION_METHODS = {"relu", "relu_", "tanh", "sigmoid", "abs", "neg", "clamp", "detach"}
 _DROPOUTS: set[Any] = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout}
 _SUMS: set[Any] = {operator.add, torch.add, operator.sub, torch.sub, operator.mul, torch.mul}
 _SUM_METHODS = {"add", "add_", "sub", "mul", "mul_"}
@@ -56,7 +56,7 @@ _MOVES: set[Any] = {
 }
 _MOVE_METHODS = {
     *("view", "reshape", "flatten", "permute", "transpose", "squeeze", "unsqueeze", "expand", "repeat"),
-    *("mean", "sum"),
+    *("mean", "sum", "clone", "contiguous"),
 }
 _MOVE_MODULES = (nn.Flatten, nn.Unflatten, nn.ZeroPad2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
@@ -115,7 +115,7 @@ def _of_module(module: nn.Module) -> Rule | None:
     if not is_plain(module) or module.training:
         return None
     if kind in LAYERS:
-        return _of_layer(module) if getattr(module, "groups", 1) == 1 and "weight" in module._parameters else None
+        return _of_layer(module) if "weight" in module._parameters else None
     if kind in NORMS:
         return _of_norm(module) if isinstance(module.running_mean, Tensor) else None
     if kind in _ACTIVATION_MODULES:
