@@ -97,7 +97,7 @@ def test_planned_bits_land_below_the_budget_once_the_values_are_quantized():
     ]
     pruned, _, final = carry_out(tt.Session(model, plan, steps_per_epoch=STEPS))
     assert pruned > 2500  # the values are still whole
-    assert 0.95 * 1100 <= final <= 1100
+    assert 0.98 * 1100 <= final <= 1100
 
 
 def test_a_resumed_stage_ends_with_the_same_bytes():

@@ -39,6 +39,16 @@ def planned_size(measure: Measure, codes: Mapping[str, Code], promises: Mapping[
     return measure(codes, promises)
 
 
+def awaits_levels(codes: Mapping[str, Code], promises: Mapping[str, Set], value_bits: int) -> bool:
+    """Whether some plain values on supports are still to be quantized, as planned."""
+    if value_bits == PLAIN_BITS:
+        return False
+    return any(
+        isinstance(code, Sparse) and isinstance(code.inner, Dense) and isinstance(promises[name], SupportSet)
+        for name, code in codes.items()
+    )
+
+
 def trimmed(codes: Mapping[str, Code], limit: int, size_of: Callable[[Mapping[str, Code]], int]) -> dict[str, Code]:
     """The codes with just so many entries dropped that the file is within a limit: none, where it is.
 

@@ -22,7 +22,8 @@ class Stage:
             here for such a site works inside its support. Empty: hold everything and train the rest.
         method: how the weights are drawn to the sets.
         epochs: passes over the training data.
-        budget: kept weights for all sites whose `Sparse()` names no count, together.
+        budget: kept weights for all sites whose `Sparse()` names no count, together; one in bytes may also stand
+            where no set is open, and is then what the file must be within once its values are final.
         allocate: the rule that shares the budget among them.
         name: what the stage is called in reports.
     """

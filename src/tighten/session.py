@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import astuple, fields
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from tighten.artifact import Artifact, Sizes
 from tighten.attach import ActiveStage
 from tighten.codes import Code, Sparse, from_plain, thinned, to_device, to_plain
 from tighten.errors import ArtifactError, ConstraintError, PlanError
-from tighten.filesize import planned_size
+from tighten.filesize import awaits_levels, planned_size
 from tighten.folding import Folding, fold
 from tighten.methods import State
 from tighten.plan import Plan, Stage
@@ -60,7 +61,8 @@ class Session:
     ) -> None:
         if steps_per_epoch < 1:
             raise PlanError(f"steps_per_epoch is {steps_per_epoch}: give len(loader), which must not be empty")
-        self.model = model
+        # A compiled module shares its parameters with the one inside, which has their real names.
+        self.model: nn.Module = getattr(model, "_orig_mod", model)
         self.plan = plan if isinstance(plan, Plan) else Plan(plan)
         self.steps_per_epoch = steps_per_epoch
         self.codes: dict[str, Code] = {}
@@ -69,10 +71,9 @@ class Session:
         self._facts = dict(facts or {})
         self._active: ActiveStage | None = None
         for stage in self.plan:
-            check_stage(model, stage)
+            check_stage(self.model, stage)
         if start is not None:
-            device = next(model.parameters()).device
-            self.codes = {name: to_device(code, device) for name, code in start.codes.items()}
+            self.codes = {name: to_device(code, self._device) for name, code in start.codes.items()}
             self.sets = _promises(start)
             self._check_codes()
         self._check_bytes()
@@ -144,7 +145,12 @@ class Session:
         if not self.codes:
             raise PlanError("nothing is constrained yet: carry out the stages of the session first")
         limit = self._limit() if self.done == len(self.plan) else None
-        if meta and limit is not None and limit.bytes is not None:
+        if (
+            meta
+            and limit is not None
+            and limit.bytes is not None
+            and not awaits_levels(self.codes, self.sets, limit.value_bits)
+        ):
             measure = partial(self._measure, facts=meta)
             if (size := planned_size(measure, self.codes, self.sets, limit.value_bits)) > limit.bytes:
                 raise PlanError(
@@ -173,7 +179,7 @@ class Session:
             if (calibration := self._active.solver.calibration) is not None:
                 state["calibration"] = astuple(calibration)
             now = self._active.solver.state
-            plain = {field.name: getattr(now, field.name) for field in fields(now)}
+            plain = {field.name: copy(getattr(now, field.name)) for field in fields(now)}
             plain["codes"] = {name: to_plain(code) for name, code in now.codes.items()}
             state["active"] = plain
         return state
@@ -183,14 +189,23 @@ class Session:
         if state["done"] > len(self.plan):
             raise PlanError(f"the checkpoint has {state['done']} stages done, the plan has only {len(self.plan)}")
         self.done = state["done"]
-        self.codes = {name: from_plain(code) for name, code in state["codes"].items()}
+        self.codes = self._codes(state["codes"])
         self.sets = {name: from_data(data) for name, data in state["sets"].items()}
         self._active = None
         if state["active"] is not None:
             plain = dict(state["active"])
-            plain["codes"] = {name: from_plain(code) for name, code in plain["codes"].items()}
+            plain["codes"] = self._codes(plain["codes"])
+            for kind in ("targets", "fixed"):
+                plain[kind] = {name: tensor.to(self._device) for name, tensor in plain[kind].items()}
             calibration = state.get("calibration")
             self._start(State(**plain), None if calibration is None else Calibration(*calibration))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _codes(self, plain: Mapping[str, Any]) -> dict[str, Code]:
+        return {name: to_device(from_plain(code), self._device) for name, code in plain.items()}
 
     def _start(self, state: State | None, calibration: Calibration | None = None) -> ActiveStage:
         solver = Solver(

@@ -12,7 +12,7 @@ from tighten.allocation import Budget, Calibration, Evidence
 from tighten.allocation.measured import Meter
 from tighten.codes import Code, Sparse, refit
 from tighten.errors import ConstraintError, PlanError
-from tighten.filesize import Measure, planned_size, trimmed
+from tighten.filesize import Measure, awaits_levels, planned_size, trimmed
 from tighten.methods import Problem, State
 from tighten.methods.hold import Hold, apply
 from tighten.plan import Stage
@@ -31,7 +31,7 @@ class Solver:
         clock: the stage's steps.
         state: where to go on; None starts anew.
         measure: encodes the file; needed for budgets of bytes.
-        limit: the budget of bytes that the file must be within when the stage ends, whichever stage gave it.
+        limit: the budget of bytes that the file must be within once its values are final, whichever stage gave it.
         calibration: of the stage's own budget of bytes, where it goes on.
     """
 
@@ -56,6 +56,10 @@ class Solver:
         self._measure, self._limit = measure, limit
         self._updating = False
         chosen = sites.select(model, stage.sets)
+        self.sets: dict[str, Set] = {}
+        self._open: list[str] = []
+        if state is None and stage.method.settles and chosen.keys() <= held.keys():
+            self._trim_held()
         self.sets = {name: _within(promises.get(name), constraint) for name, constraint in chosen.items()}
         self._open = [name for name, s in self.sets.items() if s.is_open]
         self.problem = Problem(self._weights, self.sets, self.settle, clock)
@@ -131,9 +135,8 @@ class Solver:
         weights = sites.tensors(self.model, list(self.held | self.sets))
         codes: dict[str, Code] = {name: refit(code, weights[name]) for name, code in self.held.items()}
         codes |= self.stage.method.finish(self.problem, self.state)
-        if self._limit is not None and self._limit.bytes is not None:
-            value_bits = self._limit.value_bits
-            codes = trimmed(codes, self._limit.bytes, lambda tried: self._size_of(tried, value_bits))
+        if self._limit is not None and not awaits_levels(codes, self.promised | self.sets, self._limit.value_bits):
+            codes = self._trimmed(codes, self._limit)
         promises = self._promises(codes)
         # A bias may end up without entries, a layer may not.
         layers = [name for name in self._open if weights[name].ndim > 1]
@@ -146,6 +149,21 @@ class Solver:
             if wrong := promise.violations(codes[name]):
                 raise ConstraintError(f"'{name}' is not in {promise!r}: {wrong[0]}")
         return codes, promises
+
+    @torch.no_grad()
+    def _trim_held(self) -> None:
+        """What is held, cut to the limit while what is left can still make up for it."""
+        if self._limit is None:
+            return
+        weights = sites.tensors(self.model, list(self.held))
+        codes = self._trimmed({name: refit(code, weights[name]) for name, code in self.held.items()}, self._limit)
+        for name, code in codes.items():
+            weights[name].copy_(code.dense())
+        self.held = codes
+
+    def _trimmed(self, codes: Mapping[str, Code], limit: Budget) -> dict[str, Code]:
+        assert limit.bytes is not None
+        return trimmed(codes, limit.bytes, lambda tried: self._size_of(tried, limit.value_bits))
 
     def _share_bytes(
         self, budget: int, judged: Mapping[str, Evidence], tensors: Mapping[str, Tensor]
@@ -213,7 +231,7 @@ def check_stage(model: nn.Module, stage: Stage) -> None:
             f"write Sparse(density=...) or Stage(..., budget=Budget(rate=...))"
         )
     if stage.budget is not None:
-        if not open_sites:
+        if not open_sites and stage.budget.bytes is None:
             raise PlanError("the stage has a budget, but no set is open to it: use Sparse() without a count")
         stage.budget.check({name: weights[name].numel() for name in open_sites})
     for name, constraint in sets.items():

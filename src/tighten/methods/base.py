@@ -73,6 +73,11 @@ class Method(ABC):
         """Whether entries that an earlier stage pruned may come back."""
         return False
 
+    @property
+    def settles(self) -> bool:
+        """Whether the sets' points are chosen when the stage starts, so that sizes are known by then."""
+        return False
+
     def converged(self, state: State) -> bool:
         """Whether the work is done before the stage's epochs are."""
         return False

@@ -35,6 +35,10 @@ class Freeze(Method):
         if self.passes < 1:
             raise PlanError(f"quantization in {self.passes} passes freezes nothing: give at least 1")
 
+    @property
+    def settles(self) -> bool:
+        return True
+
     def check(self, problem: Problem) -> None:
         if self.passes > problem.clock.steps:
             raise PlanError(

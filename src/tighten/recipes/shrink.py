@@ -76,15 +76,14 @@ class ShrinkTable(Strict):
 
         Args:
             bits: of a kept value.
-            budget: of the file, which is held to the end; None sets no limit.
+            budget: that the file must be within in the end; None sets no limit.
         """
         sets = {site: to_data(Uniform(bits=bits, zero=False)) for site in self._sites}
         admm = {"name": "Admm", "rho": 1e-3, "rho_end": 0.5, "commit": False}
-        limit = [] if budget is None else [{**self._retrain("limit", 1), "sets": self._open(), "budget": budget}]
+        limit = {} if budget is None else {"budget": budget}
         return [
-            *limit,
             self._stage("quantize", self.quantize, admm, sets=sets),
-            self._stage("freeze", self.freeze, {"name": "Freeze", "passes": self.passes}, sets=sets),
+            self._stage("freeze", self.freeze, {"name": "Freeze", "passes": self.passes}, sets=sets, **limit),
         ]
 
     def _open(self) -> dict[str, Any]:
