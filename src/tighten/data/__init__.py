@@ -5,6 +5,7 @@ from tighten.data.batches import Batches, batches
 from tighten.data.cifar10 import cifar10
 from tighten.data.digits import digits
 from tighten.data.mnist import mnist
+from tighten.data.shapes import shape_of
 from tighten.data.split import split_validation
 from tighten.data.tensors import ImageData, TensorData
 
@@ -20,5 +21,6 @@ __all__ = [
     "cifar10",
     "digits",
     "mnist",
+    "shape_of",
     "split_validation",
 ]

@@ -11,6 +11,7 @@ from tighten.data.split import split_validation
 from tighten.data.tensors import ImageData, TensorData
 
 MEAN, STD = 0.3053, 0.3764
+SHAPE = (1, 8, 8)
 TEST_COUNT = 400
 # The test set is the same whatever the seed of a run, so that results can be compared.
 TEST_SEED = 0

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from tighten.artifact import Artifact
-from tighten.errors import ArtifactError
+from tighten.export.network import Network
+from tighten.export.writing import size_line, write
 
 
-def safetensors(artifact: Artifact, path: Path) -> None:
+def safetensors(artifact: Artifact, network: Callable[[], Network], path: Path) -> list[str]:
     """The whole state dict, every tensor bit for bit, as a safetensors file. Tied tensors are written for each name.
+
+    Args:
+        artifact: what to write.
+        network: not used; all forms share one signature.
+        path: the file.
 
     Raises:
         ArtifactError: the file cannot be written.
     """
     # The format forbids tensors that share memory.
-    tensors = {name: tensor.clone().contiguous() for name, tensor in artifact.state_dict().items()}
-    try:
-        save_file(tensors, path)
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"'{path}' cannot be written: {error}; choose another --out") from error
+    data = save({name: tensor.clone().contiguous() for name, tensor in artifact.state_dict().items()})
+    write(path, data)
+    return [size_line(artifact, len(data))]
