@@ -38,3 +38,7 @@ class DataError(TightenError):
 
 class RunError(TightenError):
     """A run folder that cannot be used."""
+
+
+class CompileError(TightenError):
+    """A network that the runtime cannot take as it was given."""
