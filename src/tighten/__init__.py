@@ -13,6 +13,7 @@ from tighten.allocation import (
     uniform,
 )
 from tighten.artifact import Artifact, Sizes, load
+from tighten.compact import Compact, compact
 from tighten.errors import (
     ArtifactError,
     ConstraintError,
@@ -57,6 +58,7 @@ __all__ = [
     "Budget",
     "ChannelSparse",
     "Codebook",
+    "Compact",
     "ConstraintError",
     "DataError",
     "Evidence",
@@ -84,6 +86,7 @@ __all__ = [
     "TightenError",
     "TrainingError",
     "Uniform",
+    "compact",
     "end_weights",
     "evidence",
     "fisher",

@@ -15,6 +15,11 @@ from tighten.errors import PlanError, TrainingError
 from tighten.sets import Set
 from tighten.solver import Solver
 
+CLOSURE = (
+    "optimizer.step(closure) runs the backward pass inside the step, too late for the constraint: "
+    "call loss.backward() first and step() without a closure, or use SGD or Adam instead of LBFGS"
+)
+
 
 class ActiveStage:
     """One stage of a session at work.
@@ -52,11 +57,15 @@ class ActiveStage:
     def scheduler(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
         """The learning-rate curve that suits the method; call its `step()` after each optimizer step.
 
-        For ADMM it starts anew at each update of Z, for retraining it falls once along a cosine.
+        For ADMM it starts anew at each update of Z, for retraining it falls once along a cosine. It goes by the
+        optimizer steps of the stage, not by its own calls: one after a skipped step, or too many, change nothing.
         """
-        done = self.solver.state.step
-        method, clock = self.solver.stage.method, self.solver.clock
-        return LambdaLR(optimizer, lambda step: method.learning_rate_factor(done + step, clock))
+        return LambdaLR(innermost(optimizer), lambda _: self.learning_rate_factor)
+
+    @property
+    def learning_rate_factor(self) -> float:
+        """The factor on the base learning rate that suits the next optimizer step."""
+        return self.solver.stage.method.learning_rate_factor(self.solver.state.step, self.solver.clock)
 
     @contextmanager
     def attached(self, optimizer: torch.optim.Optimizer) -> Iterator[Solver]:
@@ -65,13 +74,15 @@ class ActiveStage:
         Leaving the block without an error ends the stage: the weights are put on their sets and checked.
 
         Args:
-            optimizer: any that calls no closure; it must hold all parameters of the stage's sites.
+            optimizer: any that calls no closure, also inside the wrapper of Accelerate or Fabric; it must hold all
+                parameters of the stage's sites.
 
         Raises:
             TrainingError: the optimizer lacks a parameter, is given a closure, or made no step.
             ConstraintError: the weights are not in their sets at the end.
         """
-        self._check_holds(optimizer)
+        optimizer = innermost(optimizer)
+        self.check_optimizer(optimizer)
         before = optimizer.register_step_pre_hook(self._before)
         after = optimizer.register_step_post_hook(self._after)
         start = self.solver.state.step
@@ -96,7 +107,27 @@ class ActiveStage:
         self.finished = True
         self._finish(codes, promises)
 
-    def _check_holds(self, optimizer: torch.optim.Optimizer) -> None:
+    def before_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """The first of the two moments: gradients are complete, weights have not yet moved."""
+        # fused optimizers under a gradient scaler still see scaled gradients here
+        scale = getattr(optimizer, "grad_scale", None)
+        self.solver.before_step(1.0 if scale is None else scale)
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """The second of the two moments: the weights have moved, unless a gradient scaler found an overflow."""
+        overflow = getattr(optimizer, "found_inf", None)
+        if overflow is None or not bool(overflow):
+            self.solver.after_step()
+
+    def check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Nothing, where the optimizer can be attached.
+
+        Raises:
+            TrainingError: it is none, or lacks a parameter.
+        """
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            found = type(optimizer).__name__
+            raise TrainingError(f"'{found}' is no torch.optim.Optimizer: attach the optimizer itself")
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         for name, tensor in sites.tensors(self.solver.model, list(self.solver.sets)).items():
             if id(tensor) not in held:
@@ -109,16 +140,21 @@ class ActiveStage:
         # torch passes the optimizer itself as the first positional argument
         closure = kwargs.get("closure", next((a for a in args if a is not optimizer), None))
         if closure is not None:
-            raise TrainingError(
-                "optimizer.step(closure) runs the backward pass inside the step, too late for the constraint: "
-                "call loss.backward() first and step() without a closure, or use SGD or Adam instead of LBFGS"
-            )
-        # fused optimizers under a gradient scaler still see scaled gradients here
-        scale = getattr(optimizer, "grad_scale", None)
-        self.solver.before_step(1.0 if scale is None else scale)
+            raise TrainingError(CLOSURE)
+        self.before_step(optimizer)
 
     def _after(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        overflow = getattr(optimizer, "found_inf", None)
-        if overflow is not None and bool(overflow):
-            return
-        self.solver.after_step()
+        self.after_step(optimizer)
+
+
+def innermost(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimizer that makes the steps, out of the wrappers that Accelerate and Fabric put around it.
+
+    An optimizer of its own that drives another one is not looked into: its own step is what counts.
+    """
+    while "_optimizer_step_pre_hooks" not in getattr(optimizer, "__dict__", {}):
+        inner = getattr(optimizer, "optimizer", None)
+        if not isinstance(inner, torch.optim.Optimizer):
+            break
+        optimizer = inner
+    return optimizer

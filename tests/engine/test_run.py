@@ -97,9 +97,26 @@ def test_every_weight_is_one_of_three(whole):
     assert result.accuracy > 50  # a handful of epochs: far above chance is enough here
 
 
-def test_a_damaged_checkpoint_is_told(whole, tmp_path):
+def test_damaged_checkpoints_are_told(whole, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         carry_out(tmp_path / "run", Stop("freeze", 1))
-    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"nothing of the kind")
-    with pytest.raises(RunError, match=r"checkpoint\.pt"):
+    last, before = tmp_path / "run" / "checkpoint.pt", tmp_path / "run" / "checkpoint.before.pt"
+    # One bit of a tensor, which PyTorch itself reads over.
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 1
+    last.write_bytes(data)
+    kept = before.read_bytes()
+    listener = Stop()
+    result = carry_out(tmp_path / "run", listener, resume=True)
+    assert any("damaged" in note for note in listener.notes)
+    assert ("freeze", 1) in listener.epochs, "the one before it was taken before that epoch"
+    assert result.file.read_bytes() == whole[0].file.read_bytes()
+    last.write_bytes(data[: len(data) // 2])
+    before.write_bytes(b"nothing of the kind")
+    with pytest.raises(RunError, match=r"checkpoint\.pt' cannot be read"):
         carry_out(tmp_path / "run", resume=True)
+    last.unlink()
+    before.write_bytes(kept)
+    listener = Stop()
+    assert carry_out(tmp_path / "run", listener, resume=True).file.read_bytes() == whole[0].file.read_bytes()
+    assert ("freeze", 1) in listener.epochs

@@ -13,6 +13,8 @@ from rich.table import Table
 
 from tighten import recipes as recipe_book
 from tighten.cli.allocate import allocate
+from tighten.cli.export import export
+from tighten.cli.follow import watch
 from tighten.cli.options import (
     DataOption,
     DownloadOption,
@@ -26,6 +28,7 @@ from tighten.cli.options import (
     WeightsOption,
     console,
 )
+from tighten.cli.report import report
 from tighten.cli.shrink import shrink
 from tighten.cli.tables import report_table, result_table, size_line
 from tighten.cli.watch import watched
@@ -51,6 +54,9 @@ def run(
     resume: ResumeOption = False,
     download: DownloadOption = False,
     threads: ThreadsOption = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard into the run folder, too.")
+    ] = False,
 ) -> None:
     """Carry out a recipe: train, compress, and write a .tight file."""
     from tighten import engine
@@ -58,6 +64,7 @@ def run(
     loaded, text = recipe_book.load(recipe)
     folder = out or Path("runs") / loaded.name
     with watched(threads) as progress:
+        listener = engine.Listeners(progress, engine.TensorBoard(folder)) if tensorboard else progress
         result = engine.run(
             loaded,
             text,
@@ -67,7 +74,7 @@ def run(
             seed=seed,
             resume=resume,
             weights=weights,
-            listener=progress,
+            listener=listener,
         )
     console.print(result_table(result))
     console.print(size_line(result.report))
@@ -129,20 +136,9 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
-def export(
-    file: FileArgument,
-    to: Annotated[str, typer.Option("--to", help="Form to write: safetensors.")] = "safetensors",
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="PATH", help="File to write; beside the input where not given.")
-    ] = None,
-) -> None:
-    """Write the network in a form that other programs read."""
-    from tighten import export as exporters
-    from tighten.artifact import Artifact
-
-    written = exporters.export(Artifact.open(file), to, out, beside=file)
-    console.print(f"written: {written}", highlight=False, markup=False)
+app.command()(report)
+app.command()(export)
+app.command()(watch)
 
 
 def main() -> None:

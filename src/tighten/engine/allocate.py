@@ -63,7 +63,7 @@ def allocate(
     names = _names(recipe, trainer.model)
     if rule is not None:
         budget.check({name: w.numel() for name, w in sites.tensors(trainer.model, names).items()})
-    if dense_network(trainer, recipe, seed, folder):
+    if dense_network(trainer, recipe, seed, folder).found:
         trainer.listener.note(f"dense network taken from {folder}")
     size_of = file_size(trainer.model, planned_facts(recipe))
     sharing = ByTradeoff(budget, size_of) if rule is None else ByRule(budget, size_of, rule)

@@ -1,9 +1,13 @@
-"""Files written whole or not at all, and the checkpoint of a run."""
+"""Files written whole or not at all, and the checkpoints of a run: the last one and the one before it."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +23,9 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    try:
+    with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
-    except OSError as error:
-        why = error.strerror or error
-        raise RunError(f"'{path}' cannot be written ({why}): choose another --out or make room") from error
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -33,20 +34,80 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """A checkpoint: tensors and plain data."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write(path, buffer.getvalue())
-
-
-def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """What `save` wrote; nothing in the file is executed.
+    """A checkpoint: tensors and plain data. The one that was there becomes the one before it.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: it cannot be written; the old ones are untouched.
     """
+    fresh = _beside(path, "next")
+    write(fresh, _packed(state))
+    with _told(path):
+        if path.exists():
+            os.replace(path, _beside(path, "before"))
+        os.replace(fresh, path)
+
+
+def save_alone(path: Path, state: dict[str, Any]) -> None:
+    """A checkpoint in place of the one that was there.
+
+    Raises:
+        RunError: it cannot be written; the old one is untouched.
+    """
+    write(path, _packed(state))
+
+
+def load(path: Path, device: torch.device, note: Callable[[str], None]) -> dict[str, Any] | None:
+    """The last checkpoint that is whole, None where none was ever written; nothing in a file is executed.
+
+    Args:
+        path: what `save` was given.
+        device: where its tensors go.
+        note: is told of a damaged checkpoint that another one takes the place of.
+
+    Raises:
+        RunError: there are only damaged ones.
+    """
+    before = _beside(path, "before")
+    found = [file for file in (path, before) if file.exists()]
+    damage: list[str] = []
+    for file in found:
+        try:
+            state: dict[str, Any] = _read(file, device)
+        except Exception as error:
+            damage.append(str(error).partition("\n")[0] or type(error).__name__)
+            continue
+        if damage:
+            note(f"the checkpoint '{path}' is damaged ({damage[0]}): going on from the one before it")
+        return state
+    if found:
+        raise RunError(f"the checkpoint '{found[0]}' cannot be read ({damage[0]}): remove it to start anew")
+    return None
+
+
+def _packed(state: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        raise RunError(f"the checkpoint '{path}' cannot be read ({error}): remove it to start anew") from error
-    return state
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise RunError(
+            f"'{path}' cannot be written ({why}): make room and go on with --resume, or choose another --out"
+        ) from error
+
+
+def _read(path: Path, device: torch.device) -> Any:
+    # torch.load does not look at the checksums of what it reads.
+    with zipfile.ZipFile(path) as archive:
+        if (wrong := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"its part '{wrong}' was changed")
+    return torch.load(path, map_location=device, weights_only=True)
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f"{path.stem}.{what}{path.suffix}")

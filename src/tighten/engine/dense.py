@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,8 +17,21 @@ from tighten.recipes import Recipe
 from tighten.schedules import cosine
 
 
-def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> bool:
-    """The trainer's model, trained without constraints, or taken from `folder`: was it taken from there?
+@dataclass(frozen=True)
+class Dense:
+    """How the dense network was come by.
+
+    Args:
+        found: whether it was trained before, in another run.
+        history: its epochs as plain data; empty where it was read from a file of trained weights.
+    """
+
+    found: bool
+    history: list[dict[str, Any]]
+
+
+def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> Dense:
+    """The trainer's model, trained without constraints, or taken from `folder`.
 
     What is kept is found again by model, data, training settings and seed. A killed training goes on at its
     last epoch. A model that already holds trained weights of a file is left as it is.
@@ -24,26 +39,29 @@ def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> 
     if recipe.dense.weights is not None:
         found = accuracy(trainer.model, trainer.data.validation)
         trainer.listener.note(f"dense network read from {recipe.dense.weights}: validation {found:.2f} %")
-        return False
+        return Dense(False, [])
     path = folder / f"{recipe.model.rpartition(':')[2].lower()}-{_key(recipe, trainer.precision, seed)}.pt"
     optimizer = trainer.optimizer(trainer.model, recipe.dense.learning_rate)
     steps = trainer.steps_per_epoch * recipe.dense.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step / steps))
-    first = 0
-    if path.exists():
-        state = checkpoint.load(path, trainer.accelerator.device)
+    first, history = 0, []
+    state = checkpoint.load(path, trainer.accelerator.device, trainer.listener.note)
+    if state is not None:
         trainer.model.load_state_dict(state["model"])
-        first = state["epoch"]
+        # Older files hold no history.
+        first, history = state["epoch"], state.get("history", [])
         if first == recipe.dense.epochs:
-            return True
+            return Dense(True, history)
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
         trainer.generator.set_state(state["generator"].cpu())
         torch.set_rng_state(state["torch"].cpu())
     trainer.listener.stage("dense", recipe.dense.epochs, trainer.steps_per_epoch, first)
     for number in range(first + 1, recipe.dense.epochs + 1):
-        trainer.listener.epoch(trainer.epoch("dense", number, recipe.dense, optimizer, scheduler))
-        state = {"epoch": number, "model": trainer.model.state_dict()}
+        epoch = trainer.epoch("dense", number, recipe.dense, optimizer, scheduler)
+        history.append(asdict(epoch))
+        trainer.listener.epoch(epoch)
+        state = {"epoch": number, "model": trainer.model.state_dict(), "history": history}
         if number < recipe.dense.epochs:
             state |= {
                 "optimizer": optimizer.state_dict(),
@@ -52,7 +70,7 @@ def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> 
                 "torch": torch.get_rng_state(),
             }
         checkpoint.save(path, state)
-    return False
+    return Dense(False, history)
 
 
 def _key(recipe: Recipe, precision: Precision, seed: int) -> str:

@@ -48,3 +48,30 @@ class Listener:
 
     def note(self, text: str) -> None:
         """Something worth a line."""
+
+
+class Listeners(Listener):
+    """Several listeners as one.
+
+    Args:
+        listeners: told in this order.
+    """
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def stage(self, name: str, epochs: int, steps_per_epoch: int, done: int) -> None:
+        for listener in self._listeners:
+            listener.stage(name, epochs, steps_per_epoch, done)
+
+    def step(self, loss: float) -> None:
+        for listener in self._listeners:
+            listener.step(loss)
+
+    def epoch(self, epoch: Epoch) -> None:
+        for listener in self._listeners:
+            listener.epoch(epoch)
+
+    def note(self, text: str) -> None:
+        for listener in self._listeners:
+            listener.note(text)

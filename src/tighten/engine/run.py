@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tighten import sites
 from tighten.artifact import Artifact, load
 from tighten.engine import checkpoint
 from tighten.engine.dense import dense_network
@@ -18,13 +17,19 @@ from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.folder import check_folder
 from tighten.engine.identity import identity
+from tighten.engine.memory import Memory
 from tighten.engine.prepare import prepare
 from tighten.engine.prices import priced
+from tighten.engine.provenance import provenance
+from tighten.engine.recover import Recovery
 from tighten.engine.stage import Pending, train_stage
+from tighten.errors import TrainingError
 from tighten.recipes import Recipe
 from tighten.report import Report, report
+from tighten.report.html import write_report
 from tighten.session import Session
 
+CHECKPOINT, STAGE_START = "checkpoint.pt", "stage-start.pt"
 CLAIMS = {"accuracy": 97.531864, "dense": 98.642975}
 """A little longer than claims get: budgets of bytes leave room for them."""
 
@@ -73,8 +78,8 @@ def run(
 ) -> Result:
     """The recipe carried out in a run folder.
 
-    The folder gets `recipe.toml`, `checkpoint.pt` (after each epoch), `log.jsonl`, `net.tight` and
-    `result.json`; the dense network is kept beside the folder for other runs.
+    The folder gets `recipe.toml`, `checkpoint.pt` (after each epoch), `log.jsonl`, `stages.json` (after each stage),
+    `net.tight`, `result.json` and `report.html`; the dense network is kept beside the folder for other runs.
 
     Args:
         recipe, text: what to do, and the TOML that says so.
@@ -124,17 +129,20 @@ class _Job:
     ) -> None:
         self.recipe, self.out, self.seed, self.root = recipe, out, seed, root
         self.start, self.dense_folder, self.listener = start, dense_folder, listener
+        self.memory = Memory(out / "stages.json")
+        self.recovery = Recovery(recipe.recover)
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
 
     def prepare(self, download: bool) -> None:
         self.trainer = prepare(self.recipe, root=self.root, download=download, seed=self.seed, listener=self.listener)
+        self.plan = priced(self.recipe.plan(), self.trainer)
         self.session = self._session(None)
 
     def _session(self, start: Artifact | None) -> Session:
         return Session(
             self.trainer.model,
-            priced(self.recipe.plan(), self.trainer),
+            self.plan,
             steps_per_epoch=self.trainer.steps_per_epoch,
             start=start,
             facts=planned_facts(self.recipe),
@@ -142,7 +150,8 @@ class _Job:
 
     def carry_out(self) -> Result:
         trainer, recipe = self.trainer, self.recipe
-        if dense_network(trainer, recipe, self.seed, self.dense_folder):
+        self.dense = dense_network(trainer, recipe, self.seed, self.dense_folder)
+        if self.dense.found:
             self.listener.note(f"dense network taken from {self.dense_folder}")
         trainer.keep_teacher()
         self.dense_accuracy = accuracy(trainer.model, trainer.data.test)
@@ -153,11 +162,21 @@ class _Job:
             self.session = self._session(load(self.start, trainer.model))
             self._fold()
         pending = self._restore()
-        for stage in self.session:
-            train_stage(trainer, stage, recipe.stages[stage.index], pending, self._keep)
+        while (stage := next(iter(self.session), None)) is not None:
+            table = self.recovery.table(stage.index, recipe.stages[stage.index])
+            try:
+                found = train_stage(trainer, stage, table, pending, self._keep)
+            except TrainingError as error:
+                pending = self._roll_back(stage.index, error)
+                continue
             pending = None
+            # Kept before the stage counts as done: going on never misses it.
+            self._remember(str(stage), found)
             self._checkpoint(None)
         return self._result()
+
+    def _remember(self, name: str, validation: float) -> None:
+        self.memory.keep(name, validation, self.session, planned_facts(self.recipe))
 
     def _keep(self, epoch: Epoch, within: Pending | None) -> None:
         self.seconds += epoch.seconds
@@ -170,31 +189,69 @@ class _Job:
         self.listener.epoch(epoch)
 
     def _checkpoint(self, within: Pending | None) -> None:
-        checkpoint.save(
-            self.out / "checkpoint.pt",
-            {
-                "model": self.trainer.model.state_dict(),
-                "session": self.session.state_dict(),
-                "generator": self.trainer.generator.get_state(),
-                "torch": torch.get_rng_state(),
-                "within": within,
-                "history": self.history,
-                "seconds": self.seconds,
-            },
-        )
+        model = self.trainer.model.state_dict()
+        # A checkpoint is there to go on from.
+        sites.check_finite({n: t for n, t in model.items() if t.is_floating_point()}, "at the end of an epoch")
+        state = {
+            "model": model,
+            "session": self.session.state_dict(),
+            "generator": self.trainer.generator.get_state(),
+            "torch": torch.get_rng_state(),
+            "within": within,
+            "history": self.history,
+            "seconds": self.seconds,
+            "tries": self.recovery.tries,
+        }
+        checkpoint.save(self.out / CHECKPOINT, state)
+        if within is None and self.recipe.recover.tries > 1:
+            checkpoint.save_alone(self.out / STAGE_START, state)
 
-    def _restore(self) -> Pending | None:
-        path = self.out / "checkpoint.pt"
-        if not path.exists():
+    def _restore(self, name: str = CHECKPOINT, tries: dict[int, int] | None = None) -> Pending | None:
+        """The state of a checkpoint, if there is one.
+
+        Args:
+            name: of its file.
+            tries: of each stage; None leaves them to the checkpoint.
+        """
+        state = checkpoint.load(self.out / name, self.trainer.accelerator.device, self.listener.note)
+        if state is None:
+            start = "dense" if self.start is None else "start"
+            self._remember(start, accuracy(self.trainer.model, self.trainer.data.validation))
+            self._checkpoint(None)
             return None
-        state = checkpoint.load(path, self.trainer.accelerator.device)
         self.trainer.model.load_state_dict(state["model"])
+        before: dict[int, int] = state.get("tries", {})
+        self.recovery.tries = before if tries is None else tries
+        self.session.plan = self.recovery.plan(self.plan)
         self.session.load_state_dict(state["session"])
+        if state["session"]["active"] is not None and (stage := next(iter(self.session), None)) is not None:
+            times = self.recovery.tries.get(stage.index, 0) - before.get(stage.index, 0)
+            self.recovery.weaken(stage.solver.state, times)
         self.trainer.generator.set_state(state["generator"].cpu())
         torch.set_rng_state(state["torch"].cpu())
         self.history, self.seconds = state["history"], state["seconds"]
+        self.memory.restore(self.session.done)
         within: Pending | None = state["within"]
         return within
+
+    def _roll_back(self, index: int, error: TrainingError) -> Pending | None:
+        """The last checkpoint again, with a weaker pull from there on, where the recipe allows it.
+
+        That checkpoint is finite, but may be on its way to where it failed: further tries go back to the start of
+        the stage.
+
+        Raises:
+            TrainingError: the recipe does not.
+        """
+        if not self.recovery.may_try(index, self.plan[index]):
+            raise TrainingError(
+                f"{error}; the last checkpoint stays in '{self.out}'; a recipe with [recover] goes on by itself"
+            ) from error
+        tries = {**self.recovery.tries, index: self.recovery.tries.get(index, 0) + 1}
+        name, place = (CHECKPOINT, "last checkpoint") if tries[index] == 1 else (STAGE_START, "start of the stage")
+        of = f"try {tries[index]} of {self.recipe.recover.tries}"
+        self.listener.note(f"{error}; back to the {place}, {of}, {self.recovery.said()}")
+        return self._restore(name, tries)
 
     def _result(self) -> Result:
         trainer, recipe = self.trainer, self.recipe
@@ -208,7 +265,8 @@ class _Job:
         artifact.save(file)
         validation = accuracy(trainer.model, trainer.data.validation)
         result = Result(report(artifact), self.dense_accuracy, final, validation, len(self.history), self.seconds, file)
-        checkpoint.write_json(self.out / "result.json", self._provenance(result))
+        checkpoint.write_json(self.out / "result.json", self._facts(result))
+        self.listener.note(f"drawn: {write_report(self.out)}")
         return result
 
     def _fold(self) -> None:
@@ -218,7 +276,7 @@ class _Job:
         if folding.parameters:
             self.listener.note(f"folded: {folding.weights:,} weights and {folding.biases:,} biases became zero")
 
-    def _provenance(self, result: Result) -> dict[str, Any]:
+    def _facts(self, result: Result) -> dict[str, Any]:
         return {
             "recipe": self.recipe.name,
             "seed": self.seed,
@@ -230,9 +288,8 @@ class _Job:
             "precision": self.trainer.precision,
             "seconds": round(result.seconds, 1),
             "report": result.report.to_data(),
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "machine": platform.machine(),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **provenance(self.root, self.recipe.dense.weights, self.start),
+            # A step of a longer way goes on from another one, not from the dense network.
+            "dense_history": self.dense.history if self.start is None else [],
             "history": self.history,
         }

@@ -22,6 +22,7 @@ from tighten.engine.run import planned_facts, run
 from tighten.engine.way import Kind, Walked, Way
 from tighten.recipes import Recipe, StageTable
 from tighten.report import Point, pareto
+from tighten.report.html import write_report
 from tighten.search import Gate, Search
 from tighten.session import Session
 
@@ -44,7 +45,8 @@ def shrink(
     """The recipe's network pruned in steps that the gate lets pass, then quantized.
 
     Each step is a run of its own in `out/step-NN`, which goes on from the `.tight` file of the smallest step
-    that passed. `out/way.json` says all that happened; the smallest network that passed is also `out/net.tight`.
+    that passed. `out/way.json` says all that happened, `out/report.html` shows it; the smallest network that passed
+    is also `out/net.tight`.
 
     Args:
         recipe, text: names model, data and training; its `[shrink]` table counts, its stages do not.
@@ -201,4 +203,5 @@ class _Walk:
             Point(s.bytes, s.accuracy, f"{s.name.removeprefix('step-')} {s.kind}", s.passed) for s in self.way.steps
         ]
         pareto(points, self.way.least, self.way.dense, self.out / "way.png", self.recipe.name)
+        self.listener.note(f"drawn: {write_report(self.out)}")
         return self.way

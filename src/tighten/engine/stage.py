@@ -23,8 +23,8 @@ def train_stage(
     table: StageTable,
     pending: Pending | None,
     keep: Callable[[Epoch, Pending | None], None],
-) -> None:
-    """The epochs of a stage that are still to be done.
+) -> float:
+    """The epochs of a stage that are still to be done; the validation accuracy at its end.
 
     Args:
         trainer: the model and its data.
@@ -40,6 +40,10 @@ def train_stage(
     if pending is not None:
         for name, part in parts.items():
             part.load_state_dict(pending[name])
+        # A stage that is tried again may have another learning rate than the checkpoint.
+        scheduler.base_lrs = [table.learning_rate for _ in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group |= {"lr": table.learning_rate * stage.learning_rate_factor, "initial_lr": table.learning_rate}
     wrapped = trainer.accelerator.prepare_optimizer(optimizer)
     trainer.listener.stage(str(stage), table.epochs, trainer.steps_per_epoch, stage.start_epoch)
     with stage.attached(optimizer) as solver:
@@ -62,4 +66,6 @@ def train_stage(
             keep(epoch, within if number < stage.epochs else None)
         hook.remove()
         average.put_into(trainer.model, trainer.inputs())
-    trainer.listener.note(f"{stage} ended: validation {accuracy(trainer.model, trainer.data.validation):.2f} %")
+    found = accuracy(trainer.model, trainer.data.validation)
+    trainer.listener.note(f"{stage} ended: validation {found:.2f} %")
+    return found

@@ -81,8 +81,7 @@ class Trainer:
             value = loss.item()
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"the loss is {value} in epoch {number} of '{name}': lower the learning rate or rho in the recipe; "
-                    f"the last checkpoint is kept"
+                    f"the loss is {value} in epoch {number} of '{name}': lower the learning rate or rho in the recipe"
                 )
             optimizer.zero_grad()
             self.accelerator.backward(loss)

@@ -13,7 +13,7 @@ from tighten.errors import RecipeError
 from tighten.plan import Plan, Stage
 from tighten.recipes.shares import with_shares
 from tighten.recipes.shrink import ShrinkTable
-from tighten.recipes.training import Strict, Training
+from tighten.recipes.training import Recover, Strict, Training
 from tighten.sets import Set, from_data
 from tighten.sites import Selector
 from tighten.suggest import nearest
@@ -112,6 +112,7 @@ class Recipe(Strict):
     dense: Dense = Dense()
     stages: list[StageTable] = Field(default_factory=list)
     shrink: ShrinkTable = ShrinkTable()
+    recover: Recover = Recover()
 
     def plan(self) -> Plan:
         """The plan that the stages make.

@@ -35,3 +35,17 @@ class Training(Strict):
     learning_rate: float = Field(gt=0)
     augment: bool = True
     distill: Distill | None = None
+
+
+class Recover(Strict):
+    """What a run may do about a loss or weights that are not finite: roll back to the last good checkpoint and go on.
+
+    Args:
+        tries: how often, in each stage; 0 stops the run instead.
+        rho_factor: on the rho of ADMM, at each try.
+        learning_rate_factor: on the learning rate, at each try.
+    """
+
+    tries: int = Field(default=0, ge=0)
+    rho_factor: float = Field(default=0.5, gt=0, le=1)
+    learning_rate_factor: float = Field(default=1.0, gt=0, le=1)
