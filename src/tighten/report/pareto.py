@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-INK, MUTED, PASSED, FAILED = "#1f2430", "#8a8f99", "#0b7285", "#c92a2a"
+from tighten.report.drawing import INK, MAIN, MUTED, WRONG, log_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,14 @@ class Point:
         accuracy: in percent.
         label: written beside it.
         passed: whether it was kept.
+        origin: place in the sequence of the network that it went on from; None for the dense one.
     """
 
     bytes: int
     accuracy: float
     label: str
     passed: bool
+    origin: int | None = None
 
 
 def pareto(points: Sequence[Point], gate: float, dense: float, path: Path, title: str) -> None:
@@ -41,26 +47,39 @@ def pareto(points: Sequence[Point], gate: float, dense: float, path: Path, title
 
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    for passed, colour, marker, name in ((True, PASSED, "o", "kept"), (False, FAILED, "x", "gate failed")):
-        some = [p for p in points if p.passed is passed]
-        if some:
-            axes.scatter([p.bytes for p in some], [p.accuracy for p in some], c=colour, marker=marker, label=name)
-    front = _front([p for p in points if p.passed])
-    axes.step([p.bytes for p in front], [p.accuracy for p in front], where="post", color=PASSED, linewidth=1)
-    for p in points:
-        axes.annotate(p.label, (p.bytes, p.accuracy), (4, 5), textcoords="offset points", fontsize=8, color=INK)
-    for level, name in ((dense, "dense"), (gate, "gate")):
-        axes.axhline(level, color=MUTED, linewidth=0.8, linestyle="--")
-        axes.annotate(name, (1, level), (-3, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-                      fontsize=8, color=MUTED, ha="right")  # fmt: skip
-    axes.set_xlabel("bytes on disk")
-    axes.set_ylabel("validation accuracy, %")
+    draw(axes, points, gate, dense)
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     if points:
-        axes.set_xscale("log")
         figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=2)
     figure.savefig(path, dpi=150)
+
+
+def draw(axes: Axes, points: Sequence[Point], gate: float | None, dense: float | None) -> None:
+    """The networks on given axes; the arguments are those of `pareto`, where the levels may be None."""
+    for passed, colour, marker, name in ((True, MAIN, "o", "kept"), (False, WRONG, "x", "rolled back")):
+        some = [p for p in points if p.passed is passed]
+        if some:
+            axes.scatter([p.bytes for p in some], [p.accuracy for p in some], c=colour, marker=marker, label=name)
+    for p in points:
+        if p.origin is not None:
+            q = points[p.origin]
+            way = ([q.bytes, p.bytes], [q.accuracy, p.accuracy])
+            axes.plot(*way, color=MUTED, linewidth=0.7, linestyle="-" if p.passed else ":", zorder=0)
+    front = _front([p for p in points if p.passed])
+    axes.step([p.bytes for p in front], [p.accuracy for p in front], where="post", color=MAIN, linewidth=1)
+    for p in points:
+        axes.annotate(p.label, (p.bytes, p.accuracy), (4, 5), textcoords="offset points", fontsize=8, color=INK)
+    for level, name in ((dense, "dense"), (gate, "gate")):
+        if level is not None:
+            axes.axhline(level, color=MUTED, linewidth=0.8, linestyle="--")
+            axes.annotate(name, (1, level), (-3, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
+                          fontsize=8, color=MUTED, ha="right")  # fmt: skip
+    axes.set_xlabel("bytes on disk")
+    axes.set_ylabel("validation accuracy, %")
+    axes.margins(0.12, 0.15)
+    if points:
+        log_ticks(axes, "x")
 
 
 def _front(points: Sequence[Point]) -> list[Point]:
