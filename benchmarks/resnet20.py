@@ -158,8 +158,7 @@ def prune_and_train(trainer: Trainer, training: Training, rate: float, path: Pat
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step / steps))
     prunings, total = training.epochs - retraining(training.epochs), weights_of(model)
     history: list[dict[str, Any]] = []
-    if path.exists():
-        state = checkpoint.load(path, trainer.accelerator.device)
+    if (state := checkpoint.load(path, trainer.accelerator.device, trainer.listener.note)) is not None:
         for module, name in pruned_modules(model):
             prune.identity(module, name)
         model.load_state_dict(state["model"])
