@@ -27,7 +27,7 @@ from tighten.errors import (
 )
 from tighten.folding import Folding, fold
 from tighten.macs import macs_per_weight
-from tighten.methods import Admm, Freeze, Masked, Method
+from tighten.methods import Admm, Exchange, Freeze, Masked, Method
 from tighten.plan import Plan, Stage
 from tighten.progressive import progressive
 from tighten.report import Report
@@ -62,6 +62,7 @@ __all__ = [
     "ConstraintError",
     "DataError",
     "Evidence",
+    "Exchange",
     "FilterSparse",
     "Folding",
     "Freeze",

@@ -195,8 +195,8 @@ class Session:
         if state["active"] is not None:
             plain = dict(state["active"])
             plain["codes"] = self._codes(plain["codes"])
-            for kind in ("targets", "fixed"):
-                plain[kind] = {name: tensor.to(self._device) for name, tensor in plain[kind].items()}
+            for kind in ("targets", "fixed", "gradient_sums", "gradient_squares"):
+                plain[kind] = {name: tensor.to(self._device) for name, tensor in plain.get(kind, {}).items()}
             calibration = state.get("calibration")
             self._start(State(**plain), None if calibration is None else Calibration(*calibration))
 

@@ -2,7 +2,8 @@
 
 from tighten.methods.admm import Admm
 from tighten.methods.base import Method, Problem, State
+from tighten.methods.exchange import Exchange
 from tighten.methods.freeze import Freeze
 from tighten.methods.masked import Masked
 
-__all__ = ["Admm", "Freeze", "Masked", "Method", "Problem", "State"]
+__all__ = ["Admm", "Exchange", "Freeze", "Masked", "Method", "Problem", "State"]

@@ -48,6 +48,8 @@ class State:
         squared_gradients: per site, the running mean square of the loss gradient over its kept entries.
         primal: per site, |W - Z| / |W| at the last update.
         dual: per site, |Z - Z before| / |Z| at the last update.
+        gradient_sums, gradient_squares: per site, sums of the gradients since the last update, and of their squares.
+        listened: over how many steps.
     """
 
     step: int = 0
@@ -58,6 +60,9 @@ class State:
     squared_gradients: dict[str, float] = field(default_factory=dict)
     primal: dict[str, float] = field(default_factory=dict)
     dual: dict[str, float] = field(default_factory=dict)
+    gradient_sums: dict[str, Tensor] = field(default_factory=dict)
+    gradient_squares: dict[str, Tensor] = field(default_factory=dict)
+    listened: int = 0
 
 
 class Method(ABC):

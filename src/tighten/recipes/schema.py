@@ -137,7 +137,7 @@ class Recipe(Strict):
 def _method(data: dict[str, Any]) -> methods.Method:
     settings = dict(data)
     name = settings.pop("name", None)
-    choices = {m.__name__: m for m in (methods.Admm, methods.Freeze, methods.Masked)}
+    choices = {m.__name__: m for m in (methods.Admm, methods.Exchange, methods.Freeze, methods.Masked)}
     if name not in choices:
         raise RecipeError(f"unknown method '{name}'{nearest(str(name), choices)}; give one of {', '.join(choices)}")
     kind = choices[name]

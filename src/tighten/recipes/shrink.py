@@ -20,6 +20,7 @@ class ShrinkTable(Strict):
         least_factor: the shortest step that is tried.
         epochs: of ADMM in each pruning step, at most.
         retrain: epochs of masked retraining after it.
+        cycles: of exchange in each retraining, in which its support grows and is pruned back; 0: it stays as it is.
         polish: epochs of retraining at the end, on the smallest network that passed.
         quantize: epochs of ADMM to levels.
         freeze: epochs of freezing in passes after it.
@@ -40,6 +41,7 @@ class ShrinkTable(Strict):
     least_factor: float = Field(default=1.1, gt=1)
     epochs: int = Field(default=24, ge=1)
     retrain: int = Field(default=12, ge=1)
+    cycles: int = Field(default=0, ge=0)
     polish: int = Field(default=0, ge=0)
     quantize: int = Field(default=8, ge=1)
     freeze: int = Field(default=16, ge=1)
@@ -62,10 +64,11 @@ class ShrinkTable(Strict):
     def prune(self, budget: dict[str, Any], name: str) -> list[dict[str, Any]]:
         """The stages of a pruning step under a budget."""
         admm = {"name": "Admm", "rho": self.rho, "rho_end": self.rho_end, "until": self.until, "regrow": self.regrow}
-        return [
-            self._stage(f"admm {name}", self.epochs, admm, sets=self._open(), budget=budget, allocate=self.rule),
-            self._retrain(f"retrain {name}", self.retrain),
-        ]
+        open_to = {"sets": self._open(), "budget": budget, "allocate": self.rule}
+        retrain = self._retrain(f"retrain {name}", self.retrain)
+        if self.cycles:
+            retrain |= {"method": {"name": "Exchange", "cycles": self.cycles}, **open_to}
+        return [self._stage(f"admm {name}", self.epochs, admm, **open_to), retrain]
 
     def polished(self) -> list[dict[str, Any]]:
         """The stage that polishes a pruned network."""
