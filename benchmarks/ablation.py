@@ -34,6 +34,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "one step": {"part": 1.0},
     "more steps": {"part": 0.4},
     "shares by LAMP": {"rule": "lamp"},
+    "four times the retraining": {"retrain": 48},
+    "four times the retraining, 12 cycles of exchange": {"retrain": 48, "cycles": 12},
 }
 
 
