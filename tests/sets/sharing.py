@@ -63,4 +63,9 @@ def shared(x: Tensor, n: int, axis: int, work: Callable[[Tensor, Part], T]) -> l
             raise
 
     with ThreadPoolExecutor(n) as pool:
-        return [f.result() for f in [pool.submit(one, rank) for rank in range(n)]]
+        futures = [pool.submit(one, rank) for rank in range(n)]
+    errors = [f.exception() for f in futures]
+    # Who waited for one that failed only says so.
+    for error in sorted((e for e in errors if e), key=lambda e: isinstance(e, threading.BrokenBarrierError)):
+        raise error
+    return [f.result() for f in futures]

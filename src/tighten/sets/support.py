@@ -76,7 +76,8 @@ class SupportSet(Set):
         if bool(largest(part, torch.tensor(len(split), device=device))):
             raise SetError(
                 f"{self!r} cannot work on a tensor of shape {part.shape} that processes share along axis "
-                f"{min(part.cut)}: they cut its units in two; shard along another axis, or choose units that fit the shards"
+                f"{min(part.cut)}: they cut its units in two; "
+                f"shard along another axis, or choose units that fit the shards"
             )
         of_units = part.of_units(unit)
         if spanned == part.cut:
