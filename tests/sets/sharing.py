@@ -19,6 +19,8 @@ T = TypeVar("T")
 class Threads:
     """`Parts` over as many threads, which must call the same methods in the same order."""
 
+    device = torch.device("cpu")
+
     def __init__(self, n: int) -> None:
         self.given: list[Tensor | None] = [None] * n
         self.barrier = threading.Barrier(n, timeout=20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,6 +12,10 @@ from torch import Tensor
 
 class Parts(Protocol):
     """All processes that hold a part of the same tensor; each calls the same methods in the same order."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are that the methods take."""
 
     def total(self, x: Tensor) -> Tensor:
         """The sum of `x` over the parts, the same bits everywhere."""
@@ -69,3 +73,10 @@ def largest(part: Part | None, x: Tensor) -> Tensor:
 def gathered(part: Part | None, x: Tensor) -> Tensor:
     """The one-dimensional `x` of all parts, one after the other."""
     return x if part is None else part.parts.gathered(x)
+
+
+def anywhere(parts: Iterable[Part], fact: bool) -> bool:
+    """Whether something is the case in any process that holds one of these parts."""
+    for one in dict.fromkeys(part.parts for part in parts):
+        fact = bool(one.largest(torch.tensor(int(fact), device=one.device)))
+    return fact
