@@ -63,6 +63,7 @@ def test_two_processes(alone: dict[str, Any], tmp_path: Path) -> None:
     check(2, ("ddp", "fsdp"), alone, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_moves_between_numbers_of_processes(alone: dict[str, Any]) -> None:
     """Written by two and read by one, and the other way round, in the middle of a stage."""
     plans = [(plan, stop) for plan, stop in (("prune", 4), ("prune", 11), ("levels", 4), ("levels", 8))]

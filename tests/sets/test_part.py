@@ -82,6 +82,7 @@ def test_blocks_that_fit_the_shards_work_and_others_are_refused() -> None:
 def test_filters_and_channels_may_be_cut_themselves() -> None:
     check(tt.FilterSparse(count=3), draw(0), 3, 1)
     check(tt.ChannelSparse(count=3), draw(0), 3, 1)
+    check(tt.ChannelSparse(count=3), torch.randn(5, 8), 4, 0)  # one process has a single row, one none
 
 
 @pytest.mark.parametrize(

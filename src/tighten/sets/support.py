@@ -58,7 +58,8 @@ class SupportSet(Set):
         x = usable(self, x, part)
         units = self.units_of(tuple(x.shape), x.device, part)
         # Magnitudes order single entries as their squares do.
-        grid = units.keep(x.abs() if math.prod(units.unit) == 1 else units.pool(x.double().square()))
+        alone = units.shared is None and math.prod(units.unit) == 1
+        grid = units.keep(x.abs() if alone else units.pool(x.double().square()))
         return codes.Sparse(grid, units.unit, Dense(x[expand(grid, units.unit)]))
 
     def units_of(self, shape: tuple[int, ...], device: torch.device, part: Part | None = None) -> Units:
