@@ -40,7 +40,7 @@ def test_gradient_of_the_penalty_is_the_pull():
         optimizer.step()
         solver.after_step()
     w = model[0].weight
-    z = solver.state.codes["0.weight"].dense()
+    z = solver.state.point("0.weight").dense()
     u = z - solver.state.targets["0.weight"]
     assert u.abs().max() > 0
     (gradient,) = torch.autograd.grad(solver.penalty(), w)

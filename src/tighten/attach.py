@@ -129,8 +129,8 @@ class ActiveStage:
             found = type(optimizer).__name__
             raise TrainingError(f"'{found}' is no torch.optim.Optimizer: attach the optimizer itself")
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        for name, tensor in sites.tensors(self.solver.model, list(self.solver.sets)).items():
-            if id(tensor) not in held:
+        for name, parameter in sites.parameters(self.solver.model, list(self.solver.sets)).items():
+            if id(parameter) not in held:
                 raise TrainingError(
                     f"the optimizer does not hold '{name}', which stage '{self}' constrains: "
                     f"make it from model.parameters() of the session's model"

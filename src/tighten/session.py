@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import astuple, fields
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,16 @@ from tighten.codes import Code, Sparse, from_plain, thinned, to_device, to_plain
 from tighten.errors import ArtifactError, ConstraintError, PlanError
 from tighten.filesize import awaits_levels, planned_size
 from tighten.folding import Folding, fold
+from tighten.joined import joined_code, own_code
 from tighten.methods import State
+from tighten.methods.written import read, written
 from tighten.plan import Plan, Stage
 from tighten.report import Report, report
 from tighten.schedules import Clock
 from tighten.sets import Set, from_data, to_data
-from tighten.solver import Solver, check_stage
+from tighten.sets.part import Part, anywhere
+from tighten.sharding import is_first, unwrapped, whole
+from tighten.solver import Solver, check_promise, check_stage, inside
 
 
 class Session:
@@ -61,8 +64,7 @@ class Session:
     ) -> None:
         if steps_per_epoch < 1:
             raise PlanError(f"steps_per_epoch is {steps_per_epoch}: give len(loader), which must not be empty")
-        # A compiled module shares its parameters with the one inside, which has their real names.
-        self.model: nn.Module = getattr(model, "_orig_mod", model)
+        self.model = unwrapped(model)
         self.plan = plan if isinstance(plan, Plan) else Plan(plan)
         self.steps_per_epoch = steps_per_epoch
         self.codes: dict[str, Code] = {}
@@ -73,8 +75,8 @@ class Session:
         for stage in self.plan:
             check_stage(self.model, stage)
         if start is not None:
-            self.codes = {name: to_device(code, self._device) for name, code in start.codes.items()}
             self.sets = _promises(start)
+            self.codes = self._own(start.codes)
             self._check_codes()
         self._check_bytes()
 
@@ -104,12 +106,12 @@ class Session:
         self._check_codes()
 
     def _check_codes(self) -> None:
-        weights = sites.tensors(self.model, list(self.codes))
+        weights, parts = sites.tensors(self.model, list(self.codes)), self._parts()
         for name, code in self.codes.items():
-            if not torch.equal(weights[name].detach(), code.dense()):
+            shared = [parts[name]] if name in parts else []
+            if anywhere(shared, not torch.equal(weights[name].detach(), code.dense())):
                 raise ConstraintError(f"'{name}' was changed after its stage ended: train only inside a stage")
-            if wrong := self.sets[name].violations(code):
-                raise ConstraintError(f"'{name}' is not in {self.sets[name]!r}: {wrong[0]}")
+            check_promise(name, self.sets[name], code, parts.get(name))
 
     @torch.no_grad()
     def fold(self, example: Tensor) -> Folding:
@@ -126,6 +128,8 @@ class Session:
         if self._active is not None:
             raise ConstraintError(f"stage '{self._active}' is at work: fold between two stages, or after the last one")
         self.check()
+        if parts := self._parts():
+            raise PlanError(f"processes share '{next(iter(parts))}': save it, and fold in one process")
         by_entry = {n: c for n, c in self.codes.items() if isinstance(c, Sparse) and math.prod(c.unit) == 1}
         free = [name for name, _ in self.model.named_parameters() if name not in self.codes]
         folding = fold(self.model, example, allowed=[*free, *by_entry], only_zero=list(by_entry))
@@ -137,6 +141,8 @@ class Session:
 
     def artifact(self, meta: Mapping[str, Any] | None = None) -> Artifact:
         """The compressed network as it is now, with its sets as promises that anyone can check.
+
+        Where processes share parameters, all of them must call this; each gets the whole network.
 
         Args:
             meta: small facts to store, such as `{"model": "my_package.nets:Net"}`.
@@ -152,36 +158,44 @@ class Session:
             and not awaits_levels(self.codes, self.sets, limit.value_bits)
         ):
             measure = partial(self._measure, facts=meta)
-            if (size := planned_size(measure, self.codes, self.sets, limit.value_bits)) > limit.bytes:
+            if (size := planned_size(measure, self._joined(self.codes), self.sets, limit.value_bits)) > limit.bytes:
                 raise PlanError(
                     f"with these facts the file comes to {size} bytes, {size - limit.bytes} above its budget: "
                     f"save fewer facts, or tell Session(..., facts=...) of them before the training"
                 )
-        return self._artifact(self.model.state_dict(), self.codes, self.sets, meta or {})
+        return self._artifact(self._state(), self._joined(self.codes), self.sets, meta or {})
 
     def save(self, path: str | Path, meta: Mapping[str, Any] | None = None) -> Sizes:
-        """The compressed network written to a `.tight` file; returns its exact sizes in bytes."""
-        return self.artifact(meta).save(path)
+        """The compressed network written to a `.tight` file; returns its exact sizes in bytes.
+
+        Where processes share parameters, all of them must call this; the first one writes.
+        """
+        artifact = self.artifact(meta)
+        parts = self._parts().values()
+        sizes = artifact.save(path) if not parts or is_first() else artifact.sizes()
+        anywhere(parts, False)  # the file is there when the call returns, in every process
+        return sizes
 
     def report(self) -> Report:
         """What every site costs now, counted in the bytes of the real file."""
         return report(self.artifact())
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a checkpoint needs beside the model and the optimizer, as plain data."""
+        """Everything that a checkpoint needs beside the model and the optimizer, as plain data.
+
+        It does not depend on how many processes there are. Where they share parameters, all of them must call this;
+        each gets the whole state, in main memory.
+        """
         state: dict[str, Any] = {
             "done": self.done,
-            "codes": {name: to_plain(code) for name, code in self.codes.items()},
+            "codes": {name: to_plain(code) for name, code in self._joined(self.codes).items()},
             "sets": {name: to_data(s) for name, s in self.sets.items()},
             "active": None,
         }
         if self._active is not None:
             if (calibration := self._active.solver.calibration) is not None:
                 state["calibration"] = astuple(calibration)
-            now = self._active.solver.state
-            plain = {field.name: copy(getattr(now, field.name)) for field in fields(now)}
-            plain["codes"] = {name: to_plain(code) for name, code in now.codes.items()}
-            state["active"] = plain
+            state["active"] = written(self._active.solver.state, self._active.solver.sets, self._active.solver.parts)
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -189,23 +203,42 @@ class Session:
         if state["done"] > len(self.plan):
             raise PlanError(f"the checkpoint has {state['done']} stages done, the plan has only {len(self.plan)}")
         self.done = state["done"]
-        self.codes = self._codes(state["codes"])
         self.sets = {name: from_data(data) for name, data in state["sets"].items()}
+        self.codes = self._own({name: from_plain(code) for name, code in state["codes"].items()})
         self._active = None
         if state["active"] is not None:
-            plain = dict(state["active"])
-            plain["codes"] = self._codes(plain["codes"])
-            for kind in ("targets", "fixed", "gradient_sums", "gradient_squares"):
-                plain[kind] = {name: tensor.to(self._device) for name, tensor in plain.get(kind, {}).items()}
+            sets = sites.select(self.model, self.plan[self.done].sets)
+            parts = sites.parts(self.model, list(sets))
+            within = {name: inside(self.sets.get(name), s) for name, s in sets.items()}
+            found = read(state["active"], within, parts, sites.tensors(self.model, list(sets)))
             calibration = state.get("calibration")
-            self._start(State(**plain), None if calibration is None else Calibration(*calibration))
+            self._start(found, None if calibration is None else Calibration(*calibration))
 
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _codes(self, plain: Mapping[str, Any]) -> dict[str, Code]:
-        return {name: to_device(from_plain(code), self._device) for name, code in plain.items()}
+    def _parts(self) -> dict[str, Part]:
+        """Which parts of all parameters are here, of those that processes share."""
+        return sites.parts(self.model, [name for name, _ in self.model.named_parameters()])
+
+    def _joined(self, codes: Mapping[str, Code]) -> dict[str, Code]:
+        """The codes of whole tensors."""
+        parts = self._parts()
+        return {name: joined_code(code, self.sets[name], parts.get(name)) for name, code in codes.items()}
+
+    def _own(self, codes: Mapping[str, Code]) -> dict[str, Code]:
+        """Codes of whole tensors as codes of what is here of them."""
+        parts, weights = self._parts(), sites.tensors(self.model, list(codes))
+        moved = {name: to_device(code, self._device) for name, code in codes.items()}
+        return {
+            name: own_code(code, self.sets[name], parts.get(name), tuple(weights[name].shape))
+            for name, code in moved.items()
+        }
+
+    def _state(self) -> dict[str, Tensor]:
+        """The model's state dict, with whole tensors."""
+        return {name: whole(value, name) for name, value in self.model.state_dict().items()}
 
     def _start(self, state: State | None, calibration: Calibration | None = None) -> ActiveStage:
         solver = Solver(
@@ -237,12 +270,13 @@ class Session:
         """Nothing, where every budget of bytes has room for one weight in each site that is constrained by then."""
         if not any(stage.budget is not None and stage.budget.bytes is not None for stage in self.plan):
             return
-        codes, sets = dict(self.codes), dict(self.sets)
+        codes, sets, parts = self._joined(self.codes), dict(self.sets), self._parts()
         for stage in self.plan:
             names = list(sites.select(self.model, stage.sets))
             for name, weight in sites.tensors(self.model, names).items():
                 sets[name] = constraint_sets.Sparse(count=1)
-                codes[name] = sets[name].fit(weight.detach())
+                found = sets[name].fit(weight.detach(), parts.get(name))
+                codes[name] = joined_code(found, sets[name], parts.get(name))
             if stage.budget is not None and stage.budget.bytes is not None:
                 check_bytes(planned_size(self._measure, codes, sets, stage.budget.value_bits), stage.budget.bytes)
 
@@ -250,7 +284,7 @@ class Session:
         self, codes: Mapping[str, Code], promises: Mapping[str, Set], facts: Mapping[str, Any] | None = None
     ) -> int:
         """The bytes of the file if the model had these codes."""
-        state = self.model.state_dict()
+        state = self._state()
         # Tied tensors change together.
         changed = {(state[name].data_ptr(), state[name].shape): code.dense() for name, code in codes.items()}
         state = {name: changed.get((value.data_ptr(), value.shape), value) for name, value in state.items()}

@@ -1,7 +1,7 @@
 """Sites: the named places of a model that sets constrain.
 
-Only this file reads parameters by name. Names are looked up each time, because loading a state dict
-may replace the tensors.
+Only this file reads parameters by name, and only it knows that a parameter may be shared by processes: everybody
+else gets the part that is here. Names are looked up each time, because loading a state dict may replace the tensors.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from tighten.errors import PlanError, TrainingError
 from tighten.sets import Set
+from tighten.sets.part import Part, anywhere
+from tighten.sharding import local, part_of
 from tighten.suggest import nearest
 
 Selector: TypeAlias = str | Callable[[nn.Module], Sequence[str]]
@@ -82,19 +84,36 @@ def _names(model: nn.Module, selector: Selector, parameters: list[str]) -> list[
 
 
 def tensors(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
-    """The parameters of these names, as they are now."""
-    parameters = dict(model.named_parameters())
-    return {name: parameters[name] for name in names}
+    """What is here of the parameters of these names, as they are now."""
+    return {name: local(p) for name, p in parameters(model, names).items()}
 
 
-def check_finite(named: Mapping[str, Tensor], when: str) -> None:
-    """Nothing, where every entry is finite.
+def parameters(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Parameter]:
+    """The parameters of these names themselves."""
+    every = dict(model.named_parameters())
+    return {name: every[name] for name in names}
+
+
+def gradients(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
+    """What is here of the gradients of these names, where there are any."""
+    return {name: local(p.grad) for name, p in parameters(model, names).items() if p.grad is not None}
+
+
+def parts(model: nn.Module, names: Sequence[str]) -> dict[str, Part]:
+    """Which parts of the parameters are here; only of those that processes share."""
+    found = {name: part_of(p, name) for name, p in parameters(model, names).items()}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def check_finite(named: Mapping[str, Tensor], when: str, parts: Mapping[str, Part] | None = None) -> None:
+    """Nothing, where every entry is finite, in every process.
 
     Raises:
         TrainingError: an entry is not a number or infinite.
     """
     for name, tensor in named.items():
-        if not bool(torch.isfinite(tensor).all()):
+        shared = [parts[name]] if parts and name in parts else []
+        if anywhere(shared, not bool(torch.isfinite(tensor).all())):
             raise TrainingError(
                 f"'{name}' holds NaN or infinite values {when}: lower the learning rate or rho, "
                 f"and go on from the last checkpoint"

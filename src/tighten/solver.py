@@ -13,11 +13,13 @@ from tighten.allocation.measured import Meter
 from tighten.codes import Code, Sparse, refit
 from tighten.errors import ConstraintError, PlanError
 from tighten.filesize import Measure, awaits_levels, planned_size, trimmed
+from tighten.joined import joined_code, own_code
 from tighten.methods import Problem, State
 from tighten.methods.hold import Hold, apply
 from tighten.plan import Stage
 from tighten.schedules import Clock
 from tighten.sets import Intersection, LevelSet, Set, SupportSet
+from tighten.sets.part import Part, anywhere, total
 
 
 class Solver:
@@ -26,7 +28,8 @@ class Solver:
     Args:
         model: the network; its parameters are changed in place, nothing else of it.
         stage: what is to be done.
-        held: the codes that earlier stages put weights on; they are kept.
+        held: the codes that earlier stages put weights on; they are kept. Of a parameter that processes share, here
+            and everywhere else in this class, codes are of the part in this one.
         promises: the sets that those codes are in.
         clock: the stage's steps.
         state: where to go on; None starts anew.
@@ -56,16 +59,17 @@ class Solver:
         self._measure, self._limit = measure, limit
         self._updating = False
         chosen = sites.select(model, stage.sets)
+        self.parts = sites.parts(model, list(dict.fromkeys([*held, *chosen])))
         self.sets: dict[str, Set] = {}
         self._open: list[str] = []
         if state is None and stage.method.settles and chosen.keys() <= held.keys():
             self._trim_held()
-        self.sets = {name: _within(promises.get(name), constraint) for name, constraint in chosen.items()}
+        self.sets = {name: inside(promises.get(name), constraint) for name, constraint in chosen.items()}
         self._open = [name for name, s in self.sets.items() if s.is_open]
-        self.problem = Problem(self._weights, self.sets, self.settle, clock)
+        self.problem = Problem(self._weights, self.sets, self.settle, clock, self._gradients, self.parts)
         stage.method.check(self.problem)
         with torch.no_grad():
-            sites.check_finite(self._weights(), "before the stage")
+            sites.check_finite(self._weights(), "before the stage", self.parts)
             self.state = stage.method.start(self.problem) if state is None else state
         self._rebuild()
         if state is None:
@@ -80,7 +84,10 @@ class Solver:
         """The sets of this stage, open counts filled from the budget by what is known of the sites."""
         if not self._open or self.stage.budget is None:
             return dict(self.sets)
-        judged = {name: Evidence(tensors[name].detach(), squared_gradients.get(name)) for name in self._open}
+        judged = {
+            name: Evidence(tensors[name].detach(), squared_gradients.get(name), part=self.parts.get(name))
+            for name in self._open
+        }
         if self.stage.budget.bytes is not None:
             shares = self._share_bytes(self.stage.budget.bytes, judged, tensors)
         else:
@@ -88,7 +95,13 @@ class Solver:
         return {name: s.with_count(shares[name]) if name in shares else s for name, s in self.sets.items()}
 
     def penalty(self) -> Tensor:
-        """The augmented term of the loss, sum of rho/2 |W - Z + U|^2; for `loss + solver.penalty()`."""
+        """The augmented term of the loss, sum of rho/2 |W - Z + U|^2; for `loss + solver.penalty()`.
+
+        Raises:
+            PlanError: processes share a parameter: their penalties would be added up as if they were losses.
+        """
+        if shared := [name for name in self.state.targets if name in self.parts]:
+            raise PlanError(f"processes share '{shared[0]}', so its penalty is in none of them: use `attached`")
         weights = self._weights()
         terms = [(weights[name] - v).square().sum() for name, v in self.state.targets.items()]
         return self.state.rho / 2 * torch.stack(terms).sum() if terms else torch.zeros(())
@@ -100,15 +113,17 @@ class Solver:
         Args:
             gradient_scale: the factor on gradients that a gradient scaler has not yet taken off.
         """
-        if not self.state.targets:
+        targets = self.state.targets
+        if not targets:
             return
         weights = self._weights()
-        gradients = {name: w.grad for name, w in weights.items() if w.grad is not None and name in self.state.targets}
+        gradients = {name: g for name, g in self._gradients().items() if name in targets}
         if not gradients:
             return
-        pulls = torch._foreach_sub([weights[n] for n in gradients], [self.state.targets[n] for n in gradients])
-        torch._foreach_mul_(pulls, self.state.rho * float(gradient_scale))
-        torch._foreach_add_(list(gradients.values()), pulls)
+        # In place, one after the other: a difference of its own would cost more than both.
+        factor = self.state.rho * float(gradient_scale)
+        torch._foreach_add_(list(gradients.values()), [weights[n] for n in gradients], alpha=factor)
+        torch._foreach_sub_(list(gradients.values()), [targets[n] for n in gradients], alpha=factor)
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -129,7 +144,7 @@ class Solver:
         Raises:
             ConstraintError: a weight is not where its set promises; a defect of a set or method.
         """
-        sites.check_finite(self._weights(), "at the end of the stage")
+        sites.check_finite(self._weights(), "at the end of the stage", self.parts)
         if not self.stage.method.commits:
             return dict(self.held), {}
         weights = sites.tensors(self.model, list(self.held | self.sets))
@@ -140,14 +155,13 @@ class Solver:
         promises = self._promises(codes)
         # A bias may end up without entries, a layer may not.
         layers = [name for name in self._open if weights[name].ndim > 1]
-        dead = [name for name in layers if isinstance(code := codes[name], Sparse) and code.kept == 0]
+        dead = [name for name in layers if isinstance(code := codes[name], Sparse) and self._kept(name, code) == 0]
         if dead:
             raise PlanError(f"nothing is left of '{dead[0]}': raise the budget or leave the site out")
         for name, code in codes.items():
             weights[name].copy_(code.dense())
         for name, promise in promises.items():
-            if wrong := promise.violations(codes[name]):
-                raise ConstraintError(f"'{name}' is not in {promise!r}: {wrong[0]}")
+            check_promise(name, promise, codes[name], self.parts.get(name))
         return codes, promises
 
     @torch.no_grad()
@@ -163,7 +177,13 @@ class Solver:
 
     def _trimmed(self, codes: Mapping[str, Code], limit: Budget) -> dict[str, Code]:
         assert limit.bytes is not None
-        return trimmed(codes, limit.bytes, lambda tried: self._size_of(tried, limit.value_bits))
+        promises = self.promised | self.sets
+        whole = {name: joined_code(code, promises[name], self.parts.get(name)) for name, code in codes.items()}
+        fitting = trimmed(whole, limit.bytes, lambda tried: self._size_of_whole(tried, limit.value_bits))
+        return {
+            name: own_code(code, promises[name], self.parts.get(name), codes[name].shape)
+            for name, code in fitting.items()
+        }
 
     def _share_bytes(
         self, budget: int, judged: Mapping[str, Evidence], tensors: Mapping[str, Tensor]
@@ -172,11 +192,11 @@ class Solver:
         value_bits = self.stage.budget.value_bits
         weights = sites.tensors(self.model, list(self.held))
         others: dict[str, Code] = {name: refit(code, weights[name].detach()) for name, code in self.held.items()}
-        others |= {name: s.fit(tensors[name]) for name, s in self.sets.items() if not s.is_open}
+        others |= self.problem.fit_all({n: s for n, s in self.sets.items() if not s.is_open}, tensors)
 
         def size_of(counts: Mapping[str, int]) -> int:
-            tried = {name: self.sets[name].with_count(count).fit(tensors[name]) for name, count in counts.items()}
-            return self._size_of(others | tried, value_bits)
+            tried = {name: self.sets[name].with_count(count) for name, count in counts.items()}
+            return self._size_of(others | self.problem.fit_all(tried, tensors), value_bits)
 
         meter, rule = Meter(size_of, value_bits), self.stage.allocate
         epoch = self.state.step // self.clock.steps_per_epoch if self._updating else 0
@@ -187,17 +207,33 @@ class Solver:
         return shares
 
     def _size_of(self, codes: Mapping[str, Code], value_bits: int) -> int:
+        promises = self.promised | self.sets
+        whole = {name: joined_code(code, promises[name], self.parts.get(name)) for name, code in codes.items()}
+        return self._size_of_whole(whole, value_bits)
+
+    def _size_of_whole(self, codes: Mapping[str, Code], value_bits: int) -> int:
         if self._measure is None:
             raise PlanError("a budget of bytes needs the whole file: carry the stage out in a tighten.Session")
-        return planned_size(self._measure, codes, self.promised | self._promises(codes), value_bits)
+        promises = dict(self.sets)
+        for name in self._open:
+            if isinstance(code := codes[name], Sparse):
+                promises[name] = self.sets[name].with_count(max(1, int(code.grid.sum())))
+        return planned_size(self._measure, codes, self.promised | promises, value_bits)
 
     def _promises(self, codes: Mapping[str, Code]) -> dict[str, Set]:
         """The sets of this stage, open counts filled in by what was kept."""
         promises = dict(self.sets)
         for name in self._open:
             if isinstance(code := codes[name], Sparse):
-                promises[name] = self.sets[name].with_count(max(1, int(code.grid.sum())))
+                promises[name] = self.sets[name].with_count(max(1, self._kept(name, code)))
         return promises
+
+    def _kept(self, name: str, code: Sparse) -> int:
+        """Kept entries of an open site, which are its units, in all processes."""
+        return int(total(self.parts.get(name), code.grid.count_nonzero()))
+
+    def _gradients(self) -> dict[str, Tensor]:
+        return sites.gradients(self.model, list(self.sets))
 
     def _weights(self) -> dict[str, Tensor]:
         return sites.tensors(self.model, list(self.sets))
@@ -233,13 +269,27 @@ def check_stage(model: nn.Module, stage: Stage) -> None:
     if stage.budget is not None:
         if not open_sites and stage.budget.bytes is None:
             raise PlanError("the stage has a budget, but no set is open to it: use Sparse() without a count")
-        stage.budget.check({name: weights[name].numel() for name in open_sites})
+        stage.budget.check({n: p.numel() for n, p in sites.parameters(model, open_sites).items()})
+    parts = sites.parts(model, list(sets))
+    probe = Problem(dict, sets, lambda *_: {}, Clock(1, 1), dict, parts)
     for name, constraint in sets.items():
         if not constraint.is_open:
-            constraint.fit(torch.zeros_like(weights[name]))
+            probe.fit_all({name: constraint}, {name: torch.zeros_like(weights[name])})
 
 
-def _within(promise: Set | None, constraint: Set) -> Set:
+def check_promise(name: str, promise: Set, code: Code, part: Part | None) -> None:
+    """Nothing, where a code is in the set that was promised, in every process.
+
+    Raises:
+        ConstraintError: it is not.
+    """
+    wrong = promise.violations(code) if part is None else promise.violations(code, part)
+    shared = [] if part is None else [part]
+    if anywhere(shared, bool(wrong)):
+        raise ConstraintError(f"'{name}' is not in {promise!r}: {wrong[0] if wrong else 'in another process'}")
+
+
+def inside(promise: Set | None, constraint: Set) -> Set:
     """The constraint, kept inside the support that an earlier stage promised."""
     support = promise.support if isinstance(promise, Intersection) else promise
     if isinstance(constraint, LevelSet) and isinstance(support, SupportSet):

@@ -7,7 +7,8 @@ import torch
 from tests.sets.oracle import draws, scaled
 from torch import Tensor
 
-from tighten.sets.scale import exact_scale, scale_limits, scanned_scale, sums_at
+from tighten.sets import scale
+from tighten.sets.scale import exact_scale, scale_limits, sums_at
 
 TABLES = [[1.0], [0.0, 1.0], [1.0, 2.0], [0.0, 1.0, 2.0, 3.0], [0.0, 0.25, 0.5, 1.0]]
 
@@ -23,20 +24,30 @@ def test_no_assignment_is_better(steps: list[float]) -> None:
         assert fall_at(x, steps, q) == pytest.approx(scaled(steps)(x.abs()), rel=1e-12)
 
 
-def test_the_scan_comes_near_the_exact_scale() -> None:
+def best_of_all_events(sizes: Tensor, steps: Tensor) -> float:
+    """The largest fall after any of the events, all of which are sorted."""
+    events = (sizes[:, None] / ((steps[1:] + steps[:-1]) / 2)).flatten()
+    order = events.argsort(descending=True, stable=True)
+    a = (sizes[:, None] * steps.diff()).flatten()[order].cumsum(0) + steps[0] * sizes.sum()
+    b = steps.square().diff().repeat(len(sizes))[order].cumsum(0) + steps[0].square() * len(sizes)
+    return float((a.square() / b)[b > 0].amax())
+
+
+@pytest.mark.parametrize("few", [16, scale.FEW])
+def test_no_event_is_overlooked(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "FEW", few)
     for x in draws((3000,), 6):
         sizes = x.abs().sort().values
         for bits in (2, 4, 6):
             for least in (0, 1):
                 steps = torch.arange(least, 2 ** (bits - 1) + least, dtype=torch.float64)
-                exact, scanned = (fall_at(x, steps.tolist(), f(sizes, steps)) for f in (exact_scale, scanned_scale))
-                total = float(sizes.square().sum())
-                assert total - scanned <= 1.001**2 * (total - exact) + 1e-9 * total
+                found = fall_at(x, steps.tolist(), exact_scale(sizes, steps))
+                assert found == pytest.approx(best_of_all_events(sizes, steps), rel=1e-12)
 
 
-def test_the_scan_finds_levels_on_which_all_entries_lie() -> None:
-    sizes = torch.arange(128, dtype=torch.float64).repeat(20).sort().values * 0.0371
-    assert scanned_scale(sizes, torch.arange(128, dtype=torch.float64)) == pytest.approx(0.0371, rel=1e-12)
+def test_levels_on_which_all_entries_lie_are_found() -> None:
+    sizes = torch.arange(128, dtype=torch.float64).repeat(2000).sort().values * 0.0371
+    assert exact_scale(sizes, torch.arange(128, dtype=torch.float64)) == pytest.approx(0.0371, rel=1e-12)
 
 
 def test_sums_belong_to_the_nearest_levels() -> None:
@@ -60,4 +71,3 @@ def test_the_best_scale_lies_within_its_limits(steps: list[float]) -> None:
 def test_nothing_has_the_scale_zero(sizes: list[float]) -> None:
     x, steps = torch.tensor(sizes, dtype=torch.float64), torch.tensor([1.0, 2.0], dtype=torch.float64)
     assert exact_scale(x, steps) == 0.0
-    assert scanned_scale(x, steps) == 0.0

@@ -43,7 +43,7 @@ def share_bits(sites: Mapping[str, Evidence], rule: Allocation, bits: float, val
     Raises:
         PlanError: the budget does not reach for one weight in each site.
     """
-    sizes = {name: e.values.numel() for name, e in sites.items()}
+    sizes = {name: e.size for name, e in sites.items()}
     least = dict.fromkeys(sites, 1)
     check_bits(sizes, bits, value_bits)
     whole = {name: e.room for name, e in sites.items()}
@@ -92,7 +92,7 @@ def _priced(
     sites: Mapping[str, Evidence], shares: Mapping[str, int], bits: float, value_bits: int
 ) -> tuple[dict[str, Evidence], float]:
     """The sites at the marginal prices of these shares, and what a rule may spend at them."""
-    priced, sizes = {}, {name: e.values.numel() for name, e in sites.items()}
+    priced, sizes = {}, {name: e.size for name, e in sites.items()}
     for name, e in sites.items():
         n, k = sizes[name], shares[name]
         # Where more than half is kept, positions get cheaper with each weight; no weight may be free.

@@ -98,7 +98,7 @@ class Budget:
             prices = self._prices(sites)
             priced = {name: replace(e, price=float(prices[name])) for name, e in sites.items()}
             return ask(rule, priced, self.macs, "macs")
-        return ask(rule, sites, self.count(sum(e.values.numel() for e in sites.values())), "weights")
+        return ask(rule, sites, self.count(sum(e.size for e in sites.values())), "weights")
 
     def _prices(self, names: Mapping[str, object]) -> dict[str, int]:
         if self.per_weight is None:

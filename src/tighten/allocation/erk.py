@@ -23,7 +23,7 @@ def erk(sites: Mapping[str, Evidence], budget: float) -> dict[str, int]:
         sites: what is known of each site; its shape and price count.
         budget: what all kept weights may cost.
     """
-    return share_at_rates(sites, {name: _rate(tuple(e.values.shape)) for name, e in sites.items()}, budget)
+    return share_at_rates(sites, {name: _rate(e.shape) for name, e in sites.items()}, budget)
 
 
 def _rate(shape: tuple[int, ...]) -> float:

@@ -121,4 +121,4 @@ def check_bytes(least: int, bytes: int) -> None:
 
 
 def _sizes(sites: Mapping[str, Evidence]) -> dict[str, int]:
-    return {name: e.values.numel() for name, e in sites.items()}
+    return {name: e.size for name, e in sites.items()}

@@ -61,7 +61,7 @@ class Shares(Mapping[str, Share]):
         found = {}
         for name, count in counts.items():
             try:
-                found[name] = Share(count, sites[name].values.numel(), (bits or {}).get(name))
+                found[name] = Share(count, sites[name].size, (bits or {}).get(name))
             except PlanError as error:
                 raise PlanError(f"the share of '{name}' has {error}") from error
         return cls(found)

@@ -20,7 +20,7 @@ def uniform(sites: Mapping[str, Evidence], budget: float) -> dict[str, int]:
         sites: what is known of each site; its size and price count.
         budget: what all kept weights may cost.
     """
-    return share_at_rates(sites, {name: float(e.values.numel()) for name, e in sites.items()}, budget)
+    return share_at_rates(sites, {name: float(e.size) for name, e in sites.items()}, budget)
 
 
 def share_at_rates(sites: Mapping[str, Evidence], rates: Mapping[str, float], budget: float) -> dict[str, int]:

@@ -59,6 +59,6 @@ class Sparse:
 def expand(grid: Tensor, unit: tuple[int, ...]) -> Tensor:
     """The grid with each entry repeated to the size of one unit."""
     for axis, size in enumerate(unit):
-        if size > 1:
+        if size != 1:
             grid = grid.repeat_interleave(size, dim=axis)
     return grid

@@ -43,10 +43,9 @@ class Recovery:
         if not times:  # not even a rounding
             return
         factor = self.rules.rho_factor**times
-        for name, code in state.codes.items():
-            if name in state.targets:
-                z = code.dense()
-                state.targets[name] = z - (z - state.targets[name]) / factor
+        for name, v in state.targets.items():
+            z = state.point(name).dense()
+            state.targets[name] = z - (z - v) / factor
         state.rho *= factor
 
     def said(self) -> str:

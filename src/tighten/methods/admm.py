@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tighten.codes import Code, Sparse
+from tighten.codes import Code
 from tighten.errors import PlanError
 from tighten.methods.base import Method, Problem, State
+from tighten.methods.hold import keep
+from tighten.methods.support import Support
 from tighten.schedules import Clock, cosine
+from tighten.sets.part import Part, total
 from tighten.sites import check_finite
 
 SENSE_EVERY = 4
@@ -27,8 +31,8 @@ class Admm(Method):
     Update, `updates` times in the stage, evenly spaced:
         Z <- P(W + U),  U <- (U + W - Z) / g,  rho <- rho * g
     Between updates the optimizer minimises f(W) + rho/2 |W - Z + U|^2. Dividing the scaled dual by the
-    growth g of rho keeps the multiplier rho * U as it is. State: V = Z - U and the code of Z; U is their
-    difference, so no third buffer is held.
+    growth g of rho keeps the multiplier rho * U as it is. State: V = Z - U and what tells Z from it: for pruning the
+    support, for levels an index of a byte per entry. U is their difference, so no third buffer is held.
 
     Source: Boyd et al. (2011), sections 3.1.1 and 3.4.1; Ye et al., arXiv 1903.09769.
 
@@ -86,28 +90,32 @@ class Admm(Method):
 
     def start(self, problem: Problem) -> State:
         codes = problem.fit(problem.weights(), {})
-        targets = {name: code.dense().clone() for name, code in codes.items()}
-        return State(rho=self.rho, codes=codes, targets=targets)
+        state = State(rho=self.rho, targets={name: code.dense().clone() for name, code in codes.items()})
+        _keep(state, codes)
+        return state
 
     @torch.no_grad()
     def after_step(self, problem: Problem, state: State) -> bool:
-        if state.step % SENSE_EVERY == 0:
-            _sense(problem.weights(), state)
+        if state.step % SENSE_EVERY == 0 and any(s.is_open for s in problem.sets.values()):
+            _sense(problem, state)
         n = self.updates(problem.clock)
         done = problem.clock.parts_done(state.step, n)
         if done == problem.clock.parts_done(state.step - 1, n):
             return False
         growth = self.growth(problem.clock) if done < n else 1.0
         weights = problem.weights()
-        check_finite(weights, f"after {state.step} steps of ADMM at rho {state.rho:.2g}")
-        before = {name: code.dense() for name, code in state.codes.items()}
-        sums = {name: w + before[name] - state.targets[name] for name, w in weights.items()}
-        state.codes = problem.fit(sums, state.squared_gradients)
+        check_finite(weights, f"after {state.step} steps of ADMM at rho {state.rho:.2g}", problem.parts)
+        before = {name: state.point(name) for name in weights}
+        for name, w in weights.items():  # for a moment the buffer of V holds W + U
+            v = state.targets[name]
+            torch.sub(w + before[name].dense(), v, out=v)
+        codes = problem.fit(state.targets, state.squared_gradients)
         for name, w in weights.items():
-            z = state.codes[name].dense()
-            state.targets[name] = z - (sums[name] - z) / growth
-            state.primal[name] = _relative(w - z, w)
-            state.dual[name] = _relative(z - before[name], z)
+            part, v, z = problem.parts.get(name), state.targets[name], codes[name].dense()
+            state.primal[name] = _relative(w - z, w, part)
+            state.dual[name] = _relative(z - before[name].dense(), z, part)
+            torch.sub(z, v.sub_(z).div_(growth), out=v)
+        _keep(state, codes)
         state.rho *= growth
         return True
 
@@ -118,18 +126,31 @@ class Admm(Method):
         return cosine(clock.within_part(step, self.updates(clock)), self.learning_rate_end)
 
 
-def _sense(weights: dict[str, Tensor], state: State) -> None:
+def _keep(state: State, codes: Mapping[str, Code]) -> None:
+    """The points Z, whose targets the state has, kept in as little memory as tells them."""
+    supports = {name: Support.of(code) for name, code in codes.items()}
+    state.supports = {name: support for name, support in supports.items() if support is not None}
+    state.codes = {name: code for name, code in codes.items() if name not in state.supports}
+
+
+def _sense(problem: Problem, state: State) -> None:
     """The squared gradients of the loss, averaged into the state; the pull is taken off again."""
-    for name, code in state.codes.items():
-        gradient = weights[name].grad
-        if gradient is None or not isinstance(code, Sparse):
+    weights, gradients = problem.weights(), problem.gradients()
+    for name, kept in state.masks().items():
+        if name not in gradients:
             continue
-        of_loss = gradient - state.rho * (weights[name] - state.targets[name])
-        mean = float((of_loss.square() * code.support).sum()) / max(1, code.kept)
+        of_loss = gradients[name] - state.rho * (weights[name] - state.targets[name])
+        keep(of_loss, kept)
+        sums = torch.stack([of_loss.square_().sum().double(), kept.count_nonzero().double()])
+        squares, count = total(problem.parts.get(name), sums).tolist()
+        mean = squares / max(1, count)
         if math.isfinite(mean):
             before = state.squared_gradients.get(name, mean)
             state.squared_gradients[name] = MEMORY * before + (1 - MEMORY) * mean
 
 
-def _relative(difference: Tensor, reference: Tensor) -> float:
-    return float(difference.norm() / reference.norm().clamp_min(1e-30))
+def _relative(difference: Tensor, reference: Tensor, part: Part | None) -> float:
+    norms = torch.stack([difference.norm(), reference.norm()])
+    if part is not None:
+        norms = total(part, norms.double().square()).sqrt()
+    return float(norms[0] / norms[1].clamp_min(1e-30))

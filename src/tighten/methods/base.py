@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from tighten.codes import Code
+from tighten.codes import Code, Sparse, expand
+from tighten.errors import SetError
 from tighten.methods.hold import Hold
+from tighten.methods.support import Support
 from tighten.schedules import Clock
 from tighten.sets import Set
+from tighten.sets.part import Part
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,32 @@ class Problem:
         sets: the set of each site; some may be open (their count is shared out from a budget).
         settle: fills open sets by the stage's budget, judging the tensors and squared gradients it is given.
         clock: the stage's steps.
+        gradients: gives their current gradients, of those that have one.
+        parts: which parts of the sites are here, of those that processes share. All tensors are these parts.
     """
 
     weights: Callable[[], dict[str, Tensor]]
     sets: Mapping[str, Set]
     settle: Callable[[Mapping[str, Tensor], Mapping[str, float]], dict[str, Set]]
     clock: Clock
+    gradients: Callable[[], dict[str, Tensor]]
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
     def fit(self, tensors: Mapping[str, Tensor], squared_gradients: Mapping[str, float]) -> dict[str, Code]:
         """The projection of each tensor on its set, budgets shared out by what is known of the sites."""
-        return {name: s.fit(tensors[name]) for name, s in self.settle(tensors, squared_gradients).items()}
+        return self.fit_all(self.settle(tensors, squared_gradients), tensors)
+
+    def fit_all(self, sets: Mapping[str, Set], tensors: Mapping[str, Tensor]) -> dict[str, Code]:
+        """The projection of each tensor on the set given for it."""
+        return {name: self._fit(name, s, tensors[name]) for name, s in sets.items()}
+
+    def _fit(self, name: str, s: Set, x: Tensor) -> Code:
+        if name not in self.parts:
+            return s.fit(x)
+        try:
+            return s.fit(x, self.parts[name])
+        except SetError as error:
+            raise SetError(f"'{name}': {error}") from error
 
 
 @dataclass
@@ -42,7 +61,8 @@ class State:
     Args:
         step: optimizer steps taken in this stage.
         rho: weight of the pull.
-        codes: per site, the point Z of the set that the weights are drawn to.
+        codes: per site, the point Z of the set that the weights are drawn to, where it is not in `supports`.
+        supports: per site that ADMM prunes, where Z is not zero.
         targets: per site, V = Z - U: the pull is rho * (W - V).
         fixed: per site, a bool tensor of the entries that already lie on their level for good.
         squared_gradients: per site, the running mean square of the loss gradient over its kept entries.
@@ -55,6 +75,7 @@ class State:
     step: int = 0
     rho: float = 0.0
     codes: dict[str, Code] = field(default_factory=dict)
+    supports: dict[str, Support] = field(default_factory=dict)
     targets: dict[str, Tensor] = field(default_factory=dict)
     fixed: dict[str, Tensor] = field(default_factory=dict)
     squared_gradients: dict[str, float] = field(default_factory=dict)
@@ -63,6 +84,16 @@ class State:
     gradient_sums: dict[str, Tensor] = field(default_factory=dict)
     gradient_squares: dict[str, Tensor] = field(default_factory=dict)
     listened: int = 0
+
+    def point(self, name: str) -> Code:
+        """The point Z of a site."""
+        support = self.supports.get(name)
+        return self.codes[name] if support is None else support.code(self.targets[name])
+
+    def masks(self) -> dict[str, Tensor]:
+        """Where Z is not zero, of all sites that are pruned."""
+        masks = {name: expand(support.grid, support.unit) for name, support in self.supports.items()}
+        return masks | {name: code.support for name, code in self.codes.items() if isinstance(code, Sparse)}
 
 
 class Method(ABC):

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from tighten.codes import Code, Dense, Sparse, refit
-from tighten.codes.sparse import expand
 from tighten.errors import PlanError
 from tighten.methods.base import Method, Problem, State
 from tighten.methods.hold import Hold
@@ -61,6 +60,10 @@ class Exchange(Method):
         return True
 
     def check(self, problem: Problem) -> None:
+        if problem.parts:
+            raise PlanError(
+                f"'{next(iter(problem.parts))}' is shared by processes, which cannot exchange: use Masked or DDP"
+            )
         for name, constraint in problem.sets.items():
             if not (isinstance(constraint, SupportSet) and constraint.by_entry):
                 raise PlanError(
@@ -82,15 +85,14 @@ class Exchange(Method):
         clock = Clock(1, self._busy(problem.clock))
         if state.step > clock.steps:
             return False
-        weights = problem.weights()
-        _listen(weights, state)
+        _listen(problem, state)
         done = clock.parts_done(state.step, 2 * self.cycles)
         if done == clock.parts_done(state.step - 1, 2 * self.cycles):
             return False
         if done % 2:
-            self._grow(weights, state, self.part * (1 - (done // 2) / self.cycles))
+            self._grow(problem.weights(), state, self.part * (1 - (done // 2) / self.cycles))
         else:
-            _prune(problem, weights, state)
+            _prune(problem, state)
         state.gradient_sums, state.gradient_squares, state.listened = {}, {}, 0
         return True
 
@@ -129,24 +131,20 @@ class Exchange(Method):
             state.codes[name] = Sparse(support, code.unit, Dense(weights[name][support]))
 
 
-def _listen(weights: dict[str, Tensor], state: State) -> None:
+def _listen(problem: Problem, state: State) -> None:
     """The gradients of this step, added to what is known of every entry."""
-    for name, w in weights.items():
-        gradient = torch.zeros_like(w) if w.grad is None else w.grad
+    gradients = problem.gradients()
+    for name, w in problem.weights().items():
+        gradient = gradients.get(name, torch.zeros_like(w))
         # New tensors each time: a checkpoint that was taken before keeps what it has.
         state.gradient_sums[name] = gradient + state.gradient_sums.get(name, 0.0)
         state.gradient_squares[name] = gradient.square() + state.gradient_squares.get(name, 0.0)
     state.listened += 1
 
 
-def _prune(problem: Problem, weights: dict[str, Tensor], state: State) -> None:
-    saliency = {
-        name: w.detach().abs() * (state.gradient_squares[name] / state.listened).sqrt() for name, w in weights.items()
-    }
+def _prune(problem: Problem, state: State) -> None:
+    weights = {name: w.detach() for name, w in problem.weights().items()}
+    saliency = {name: w.abs() * (state.gradient_squares[name] / state.listened).sqrt() for name, w in weights.items()}
     # Saliencies know what each entry is worth: no site weighs more than another.
-    for name, constraint in problem.settle(saliency, dict.fromkeys(saliency, 1.0)).items():
-        assert isinstance(constraint, SupportSet)
-        w = weights[name].detach()
-        unit = constraint.unit(tuple(w.shape))
-        grid = constraint.keep(saliency[name].double().square())
-        state.codes[name] = Sparse(grid, unit, Dense(w[expand(grid, unit)]))
+    chosen = problem.fit(saliency, dict.fromkeys(saliency, 1.0))
+    state.codes = {name: refit(code, weights[name]) for name, code in chosen.items()}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from tighten.codes import Code, Sparse, refit
 from tighten.errors import PlanError
 from tighten.methods.base import Method, Problem, State
 from tighten.methods.hold import Hold
 from tighten.schedules import Clock, cosine
+from tighten.sets.part import total
+from tighten.sets.top_k import top_k
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,21 @@ class Freeze(Method):
     def start(self, problem: Problem) -> State:
         weights = problem.weights()
         state = State(codes=problem.fit(weights, {}))
-        self._freeze(weights, state, 1 / self.passes)
+        self._freeze(problem, state, 1 / self.passes)
         return state
 
     def after_step(self, problem: Problem, state: State) -> bool:
         done = problem.clock.parts_done(state.step, self.passes)
         if not self.passes > done > problem.clock.parts_done(state.step - 1, self.passes):
             return False
-        self._freeze(problem.weights(), state, (done + 1) / self.passes)
+        self._freeze(problem, state, (done + 1) / self.passes)
         return True
 
     def holds(self, state: State) -> dict[str, Hold]:
         holds = {}
         for name, fixed in state.fixed.items():
             values = state.codes[name].dense()
-            holds[name] = Hold((~fixed).to(values.dtype), values * fixed)
+            holds[name] = Hold(~fixed, values * fixed)
         return holds
 
     def finish(self, problem: Problem, state: State) -> dict[str, Code]:
@@ -72,14 +73,16 @@ class Freeze(Method):
         return cosine(clock.within_part(step, self.passes), self.learning_rate_end)
 
     @torch.no_grad()
-    def _freeze(self, weights: dict[str, Tensor], state: State, part: float) -> None:
-        for name, w in weights.items():
+    def _freeze(self, problem: Problem, state: State, share: float) -> None:
+        for name, w in problem.weights().items():
+            part = problem.parts.get(name)
             code = refit(state.codes[name], w)
             fixed = state.fixed.get(name)
             if fixed is None:  # zeros outside a support are fixed from the start and do not count as a pass
                 fixed = ~code.support if isinstance(code, Sparse) else torch.zeros_like(w, dtype=torch.bool)
             distance = (w - code.dense()).abs().masked_fill(fixed, -1.0).flatten()
-            outside = w.numel() - code.kept if isinstance(code, Sparse) else 0
-            nearest = distance.argsort()[: outside + round(part * (w.numel() - outside))]
-            fixed = fixed.flatten().index_fill(0, nearest, True).view(w.shape)
+            inside = torch.tensor(code.kept if isinstance(code, Sparse) else w.numel(), device=w.device)
+            kept = int(total(part, inside))
+            free = kept - round(share * kept)
+            fixed = ~top_k(distance.view(w.shape), free, part) if free else torch.ones_like(fixed)
             state.codes[name], state.fixed[name] = code, fixed

@@ -11,13 +11,16 @@ from torch import Tensor
 
 from tighten.codes import Code, Dense, Indexed, Sparse
 
+BLOCK = 1 << 16
+"""Entries masked in one go: they stay in a processor's cache."""
+
 
 @dataclass(frozen=True, eq=False)
 class Hold:
     """W <- free * W + values.
 
     Args:
-        free: one where an entry may move, zero elsewhere; None where none may.
+        free: bool tensor, which entries may move; None where none may.
         values: what the others are; None where they are all zero.
     """
 
@@ -30,8 +33,8 @@ class Hold:
         match code:
             case Dense():
                 return None
-            case Sparse(inner=Dense() as inner):
-                return cls(code.support.to(inner.values.dtype), None)
+            case Sparse(inner=Dense()):
+                return cls(code.support, None)
             case Sparse() | Indexed():
                 return cls(None, code.dense())
             case _:
@@ -47,23 +50,33 @@ class Hold:
     def support_of(cls, code: Code) -> Hold | None:
         """What keeps the zeros of `code`."""
         if isinstance(code, Sparse):
-            return cls(code.support.to(code.inner.dense().dtype), None)
+            return cls(code.support, None)
         return None
+
+
+def keep(x: Tensor, mask: Tensor) -> None:
+    """`x` made zero outside a bool mask, in place."""
+    if x.device.type != "cpu" or not x.ndim:
+        x.mul_(mask)
+        return
+    # A processor multiplies by numbers many times faster than by bools; a mask of numbers would be as large as `x`.
+    rows = max(1, BLOCK * len(x) // max(1, x.numel()))
+    for part, bits in zip(x.split(rows), mask.view(torch.uint8).split(rows), strict=True):
+        part.mul_(bits.to(x.dtype))
 
 
 @torch.no_grad()
 def apply(holds: Mapping[str, Hold], weights: Mapping[str, Tensor]) -> None:
     """Every weight brought back to what is held of it, in place."""
-    scaled, added, copied = [], [], []
+    added, copied = [], []
     for name, hold in holds.items():
         if hold.free is not None:
-            scaled.append((weights[name], hold.free))
+            keep(weights[name], hold.free)
             if hold.values is not None:
                 added.append((weights[name], hold.values))
         elif hold.values is not None:
             copied.append((weights[name], hold.values))
     for operation, pairs in (
-        (torch._foreach_mul_, scaled),
         (torch._foreach_add_, added),
         (torch._foreach_copy_, copied),
     ):

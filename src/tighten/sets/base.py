@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from torch import Tensor
 
 from tighten.codes import Code
+from tighten.sets.part import Part
 
 if TYPE_CHECKING:
     from tighten.sets.intersection import Intersection
@@ -22,21 +23,23 @@ class Set(ABC):
     """
 
     @abstractmethod
-    def fit(self, x: Tensor) -> Code:
+    def fit(self, x: Tensor, part: Part | None = None) -> Code:
         """The point of the set nearest to `x` (see `factor`), as a code.
 
         Args:
             x: floating-point tensor with finite entries.
+            part: which part of a larger tensor `x` is, where processes share one; the code is then that of the same
+                part of the point nearest to the whole. A set that is only used in one process may leave it out.
 
         Raises:
-            SetError: the set has no point of this shape, or `x` is not finite.
+            SetError: the set has no point of this shape, `x` is not finite, or the parts cut what belongs together.
         """
 
     @abstractmethod
-    def violations(self, code: Code) -> list[str]:
+    def violations(self, code: Code, part: Part | None = None) -> list[str]:
         """Why the tensor that `code` describes is not in the set; empty where it is.
 
-        Says the facts (such as "7 entries kept, at most 5 allowed"), read off the code itself.
+        Says the facts (such as "7 entries kept, at most 5 allowed"), read off the code itself; `part` is that of `fit`.
         """
 
     @property

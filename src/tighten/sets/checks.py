@@ -10,22 +10,25 @@ from torch import Tensor
 
 from tighten.errors import SetError
 from tighten.sets.base import Set
+from tighten.sets.part import Part, largest
 
 LARGEST = 1e150
 """Sums of squares of larger numbers are not finite in float64."""
 
 
-def usable(s: Set, x: Tensor) -> Tensor:
+def usable(s: Set, x: Tensor, part: Part | None = None) -> Tensor:
     """`x` without its history, where `s` can be fitted to it.
 
     Raises:
         SetError: `x` is empty, not of a floating-point type, or not finite.
     """
-    if not x.is_floating_point() or x.numel() == 0:
+    if not x.is_floating_point() or (x.numel() == 0 and part is None):
         raise SetError(f"{s!r} cannot be fitted to {_form(x)}: give a floating-point tensor with entries")
     x = x.detach()
-    if not bool(x.abs().amax().double() < LARGEST):
-        fact = f"entries beyond {LARGEST:g}" if bool(torch.isfinite(x).all()) else "NaN or infinite entries"
+    # Not the largest magnitude itself: maxima over processes may pass over what is not a number.
+    if bool(largest(part, (~(_size(x) < LARGEST)).to(torch.int64))):
+        broken = bool(largest(part, (~torch.isfinite(x)).any().to(torch.int64)))
+        fact = "NaN or infinite entries" if broken else f"entries beyond {LARGEST:g}"
         raise SetError(f"{s!r} cannot be fitted to {_form(x)} with {fact}: look for what made them")
     return x
 
@@ -60,6 +63,14 @@ def flag(s: Set, name: str, value: object) -> None:
     """
     if not isinstance(value, bool):
         raise SetError(f"{name}={value!r} in {s!r}: give True or False")
+
+
+def _size(x: Tensor) -> Tensor:
+    """The largest magnitude."""
+    if not x.numel():
+        return x.new_zeros((), dtype=torch.float64)
+    least, most = x.aminmax()
+    return torch.maximum(-least, most).double()
 
 
 def _form(x: Tensor) -> str:

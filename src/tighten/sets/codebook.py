@@ -13,6 +13,7 @@ from tighten.errors import SetError
 from tighten.sets.checks import number, whole
 from tighten.sets.kmeans import best_table
 from tighten.sets.levels import LevelSet
+from tighten.sets.part import Part
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +71,14 @@ class Codebook(LevelSet):
             return len(self.values)
         return self.levels if self.levels is not None else 2 ** (self.bits or 0)
 
-    def fit_entries(self, x: Tensor, counts: Tensor | None = None, zero: bool = False) -> Indexed:
+    def fit_entries(
+        self, x: Tensor, counts: Tensor | None = None, zero: bool = False, part: Part | None = None
+    ) -> Indexed:
+        if part is not None and self.values is None:
+            raise SetError(
+                f"{self!r} fits its table to all entries at once, and processes share a tensor of shape {part.shape}: "
+                f"use Uniform, PowerOfTwo or given values, or keep the layer in one piece (leave it out of fully_shard)"
+            )
         if self.values is not None:
             table = torch.tensor(sorted({*self.values, 0.0} if zero else self.values), dtype=torch.float64)
         else:

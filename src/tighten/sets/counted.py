@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tighten.errors import SetError
 from tighten.sets.checks import number, whole
+from tighten.sets.part import Part
 from tighten.sets.support import SupportSet
 from tighten.sets.top_k import top_k
 
@@ -75,5 +76,6 @@ class CountedSupport(SupportSet):
             )
         return self.count
 
-    def keep(self, gain: Tensor) -> Tensor:
-        return top_k(gain, self.count_of(gain.numel()))
+    def keep(self, gain: Tensor, part: Part | None = None) -> Tensor:
+        every = gain.numel() if part is None else math.prod(part.shape)
+        return top_k(gain, self.count_of(every), part)

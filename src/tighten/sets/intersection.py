@@ -15,7 +15,8 @@ from tighten.errors import SetError
 from tighten.sets.base import Set
 from tighten.sets.checks import usable
 from tighten.sets.levels import LevelSet
-from tighten.sets.support import SupportSet, pool
+from tighten.sets.part import Part, total
+from tighten.sets.support import SupportSet, Units
 from tighten.sets.top_k import top_k
 
 ROUNDS = 30
@@ -79,58 +80,60 @@ class Intersection(Set):
     def _monotone(self) -> bool:
         return self.support.by_entry and self.levels.symmetric and not self.levels.per_channel
 
-    def fit(self, x: Tensor) -> codes.Sparse:
-        x = usable(self, x)
-        unit = self.support.unit(tuple(x.shape))
+    def fit(self, x: Tensor, part: Part | None = None) -> codes.Sparse:
+        x = usable(self, x, part)
+        units = self.support.units_of(tuple(x.shape), x.device, part)
+        shared = self.levels.shared(part)
         if self.levels.given:
-            return self._on_best_support(x, unit, self.levels.fit_entries(x.reshape(-1)))[0]
-        gain = pool(x.double().square(), unit)
-        supports = (expand(grid, unit) for grid in self._starts(gain))
-        fitted = [self._on_best_support(x, unit, self._table(x, support)) for support in supports]
+            return self._on_best_support(x, units, self.levels.fit_entries(x.reshape(-1)))[0]
+        gain = units.pool(x.double().square())
+        supports = (expand(grid, units.unit) for grid in self._starts(gain, units))
+        fitted = [self._on_best_support(x, units, self._table(x, support, shared)) for support in supports]
         code, fall = max(fitted, key=lambda pair: pair[1])
         for _ in range(0 if self._monotone else ROUNDS):
-            next_code, next_fall = self._on_best_support(x, unit, self._table(x, code.support))
+            next_code, next_fall = self._on_best_support(x, units, self._table(x, code.support, shared))
             if next_fall <= fall * (1 + 1e-9):
                 break
             code, fall = next_code, next_fall
         return code
 
-    def _starts(self, gain: Tensor) -> Iterator[Tensor]:
-        grid = self.support.keep(gain)
+    def _starts(self, gain: Tensor, units: Units) -> Iterator[Tensor]:
+        grid = units.keep(gain)
         yield grid
         if self.levels.per_channel:  # a channel of which nothing is kept has no scale to be judged by
             yield torch.ones_like(grid)
         # Entries that must take a level hide the right table where too many units are kept at first.
-        while not self.support.by_entry and (kept := int(grid.sum())) > 1:
-            grid = top_k(gain.where(grid, 0.0), kept // 2)
+        while not self.support.by_entry and (kept := int(total(units.apart, grid.sum()))) > 1:
+            grid = top_k(gain.where(grid, 0.0), kept // 2, units.apart)
             yield grid
 
-    def _table(self, x: Tensor, support: Tensor) -> Indexed:
-        return self.levels.fit_entries(x[support], self.levels.counts_of(support), zero=self.support.by_entry)
+    def _table(self, x: Tensor, support: Tensor, shared: Part | None) -> Indexed:
+        counts = self.levels.counts_of(support)
+        return self.levels.fit_entries(x[support], counts, zero=self.support.by_entry, part=shared)
 
-    def _on_best_support(self, x: Tensor, unit: tuple[int, ...], table: Indexed) -> tuple[codes.Sparse, float]:
+    def _on_best_support(self, x: Tensor, units: Units, table: Indexed) -> tuple[codes.Sparse, float]:
         """The best point with a given table, and how far the squared distance falls below sum x^2."""
         everywhere = torch.ones(x.shape, dtype=torch.bool, device=x.device)
         counts = self.levels.counts_of(everywhere)
         counts = torch.tensor([x.numel()], device=x.device) if counts is None else counts
         full = replace(table, index=torch.zeros(x.shape, dtype=torch.uint8, device=x.device), counts=counts).nearest(x)
         level = full.dense().double()
-        gain = pool(level * (2 * x.double() - level), unit)
-        grid = self.support.keep(gain)
-        support = expand(grid, unit)
+        gain = units.pool(level * (2 * x.double() - level))
+        grid = units.keep(gain)
+        support = expand(grid, units.unit)
         kept = self.levels.counts_of(support)
         kept = torch.tensor([int(support.sum())], device=x.device) if kept is None else kept
         inner = replace(full, index=full.index[support], counts=kept)
         if self.support.by_entry:
             inner = _without_zero(inner)
-        return codes.Sparse(grid, unit, inner), float(gain[grid].sum())
+        return codes.Sparse(grid, units.unit, inner), float(total(units.apart, gain[grid].sum()))
 
-    def violations(self, code: Code) -> list[str]:
+    def violations(self, code: Code, part: Part | None = None) -> list[str]:
         if isinstance(code, codes.Sparse):
             inside = self.levels.inner_violations(code.inner, code.support)
         else:
             inside = self.levels.violations(code)
-        return self.support.violations(code) + inside
+        return self.support.violations(code, part) + inside
 
 
 def _without_zero(inner: Indexed) -> Indexed:

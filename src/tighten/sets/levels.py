@@ -14,6 +14,7 @@ from tighten.codes import Code, Indexed
 from tighten.errors import SetError
 from tighten.sets.base import Set
 from tighten.sets.checks import usable
+from tighten.sets.part import Part
 
 
 class LevelSet(Set):
@@ -33,7 +34,9 @@ class LevelSet(Set):
         return False
 
     @abstractmethod
-    def fit_entries(self, x: Tensor, counts: Tensor | None = None, zero: bool = False) -> Indexed:
+    def fit_entries(
+        self, x: Tensor, counts: Tensor | None = None, zero: bool = False, part: Part | None = None
+    ) -> Indexed:
         """The nearest vector of levels.
 
         Args:
@@ -41,6 +44,7 @@ class LevelSet(Set):
             counts: run lengths, where each run of entries has its own scale; None for one scale.
             zero: whether entries may also be zero although it is no level. A support that works entry by entry asks
                 for this: it drops such entries.
+            part: over which parts one table is fitted to all entries; None where `x` is all there is.
         """
 
     @abstractmethod
@@ -52,11 +56,26 @@ class LevelSet(Set):
             scale: one factor per run, all finite and not negative.
         """
 
-    def fit(self, x: Tensor) -> Indexed:
-        x = usable(self, x)
+    def fit(self, x: Tensor, part: Part | None = None) -> Indexed:
+        x = usable(self, x, part)
         everything = torch.ones(x.shape, dtype=torch.bool, device=x.device)
-        code = self.fit_entries(x.reshape(-1), self.counts_of(everything))
+        code = self.fit_entries(x.reshape(-1), self.counts_of(everything), part=self.shared(part))
         return Indexed(code.index.view(x.shape), code.steps, code.scale, code.counts)
+
+    def shared(self, part: Part | None) -> Part | None:
+        """Over which parts the table has to be fitted; None where each process can do so by itself.
+
+        Raises:
+            SetError: a scale per channel, and channels that are cut in two.
+        """
+        if part is None or not self.per_channel:
+            return part
+        if part.cut != {0}:
+            raise SetError(
+                f"{self!r} cannot work on a tensor of shape {part.shape} that processes share along axis "
+                f"{max(part.cut)}: its channels are cut in two; shard along axis 0, or use one scale for all"
+            )
+        return None
 
     def counts_of(self, support: Tensor) -> Tensor | None:
         """The entries of a support that share a scale, run by run; None where all share one.
@@ -70,7 +89,7 @@ class LevelSet(Set):
             raise SetError(f"{self!r} needs at least two axes, not shape {tuple(support.shape)}: use one scale for all")
         return support.flatten(1).sum(1)
 
-    def violations(self, code: Code) -> list[str]:
+    def violations(self, code: Code, part: Part | None = None) -> list[str]:
         match code:
             case Indexed():
                 everything = torch.ones(code.shape, dtype=torch.bool, device=code.index.device)

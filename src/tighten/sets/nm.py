@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tighten.errors import SetError
 from tighten.sets.checks import whole
+from tighten.sets.part import Part
 from tighten.sets.support import SupportSet
 
 
@@ -50,7 +51,12 @@ class NMSparse(SupportSet):
             )
         return (1,) * len(shape)
 
-    def keep(self, gain: Tensor) -> Tensor:
+    def keep(self, gain: Tensor, part: Part | None = None) -> Tensor:
+        if part is not None and part.cut != {0}:
+            raise SetError(
+                f"{self!r} cannot work on a tensor of shape {part.shape} that processes share along axis "
+                f"{max(part.cut)}: its groups are cut in two; shard along axis 0, as `fully_shard` does by itself"
+            )
         groups = gain.reshape(-1, self.m)
         largest = groups.sort(dim=1, descending=True, stable=True).indices[:, : self.n]
         kept = torch.zeros_like(groups, dtype=torch.bool).scatter_(1, largest, True)

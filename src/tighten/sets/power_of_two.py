@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tighten.errors import SetError
 from tighten.sets.checks import flag, whole
+from tighten.sets.part import Part, total
 from tighten.sets.scale import scale_limits, sums_at
 from tighten.sets.scaled import ScaledLevels
 
@@ -57,17 +58,17 @@ class PowerOfTwo(ScaledLevels):
     def given(self) -> bool:
         return self.top is not None
 
-    def best_scale(self, sizes: Tensor, steps: Tensor, largest: float) -> float:
+    def best_scale(self, sizes: Tensor, steps: Tensor, largest: float, part: Part | None = None) -> float:
         if self.top is not None:
             return 2.0**self.top
-        low, high = scale_limits(sizes, steps)
+        low, high = scale_limits(sizes, steps, part)
         if high == 0:
             return 0.0
         # The limits hold for free scales; a power of two within a factor of two of the best lies this near to them.
         first, last = math.floor(math.log2(low)) - 1, math.ceil(math.log2(high))
         last = min(last, math.floor(math.log2(largest)))
         q = torch.tensor([2.0**k for k in range(min(first, last), last + 1)], dtype=sizes.dtype, device=sizes.device)
-        a, b = sums_at(sizes, steps, q)
+        a, b = total(part, torch.stack(sums_at(sizes, steps, q)))
         return float(q[(q * (2 * a - q * b)).argmax()])
 
     def table_violations(self, steps: Sequence[float], scale: Tensor) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from tighten.codes import Indexed
 from tighten.errors import SetError
 from tighten.sets.levels import LevelSet
+from tighten.sets.part import Part
 
 
 class ScaledLevels(LevelSet):
@@ -28,16 +29,19 @@ class ScaledLevels(LevelSet):
         """The steps that are not negative, rising."""
 
     @abstractmethod
-    def best_scale(self, sizes: Tensor, steps: Tensor, largest: float) -> float:
+    def best_scale(self, sizes: Tensor, steps: Tensor, largest: float, part: Part | None = None) -> float:
         """The scale q with the least sum of squared distances; 0 where all sizes are.
 
         Args:
             sizes: magnitudes of the entries, rising, float64.
             steps: `magnitudes`, and 0 where the caller allows it besides, float64.
             largest: the largest number that the tensor's type can hold.
+            part: over which parts the scale is fitted to all sizes; None where these are all.
         """
 
-    def fit_entries(self, x: Tensor, counts: Tensor | None = None, zero: bool = False) -> Indexed:
+    def fit_entries(
+        self, x: Tensor, counts: Tensor | None = None, zero: bool = False, part: Part | None = None
+    ) -> Indexed:
         magnitudes = torch.tensor(self.magnitudes, dtype=torch.float64, device=x.device)
         if zero and self.magnitudes[0] != 0:
             magnitudes = torch.cat([magnitudes.new_zeros(1), magnitudes])
@@ -45,8 +49,8 @@ class ScaledLevels(LevelSet):
             raise SetError(f"the levels of {self!r} cannot be told apart in {x.dtype}: use fewer bits")
         counts = torch.tensor([x.numel()], device=x.device) if counts is None else counts
         largest = torch.finfo(x.dtype).max
-        runs = x.double().abs().split(counts.tolist())
-        scales = [self.best_scale(run.sort().values, magnitudes, largest) for run in runs]
+        runs = x.double().abs().split(counts.tolist()) if len(counts) else ()
+        scales = [self.best_scale(run.sort().values, magnitudes, largest, part) for run in runs]
         scale = torch.tensor(scales, dtype=x.dtype, device=x.device)
         if not bool(torch.isfinite(scale).all()):
             raise SetError(f"the levels of {self!r} are too large for {x.dtype}: use a smaller interval or top")

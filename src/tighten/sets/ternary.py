@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from tighten.sets.checks import flag
+from tighten.sets.part import Part
 from tighten.sets.scale import exact_scale
 from tighten.sets.scaled import ScaledLevels
 
@@ -34,5 +35,5 @@ class Ternary(ScaledLevels):
     def magnitudes(self) -> tuple[float, ...]:
         return (0.0, 1.0)
 
-    def best_scale(self, sizes: Tensor, steps: Tensor, largest: float) -> float:
-        return exact_scale(sizes, steps)
+    def best_scale(self, sizes: Tensor, steps: Tensor, largest: float, part: Part | None = None) -> float:
+        return exact_scale(sizes, steps, part)

@@ -9,11 +9,9 @@ from torch import Tensor
 
 from tighten.errors import SetError
 from tighten.sets.checks import flag, number, whole
-from tighten.sets.scale import exact_scale, scanned_scale
+from tighten.sets.part import Part
+from tighten.sets.scale import exact_scale
 from tighten.sets.scaled import ScaledLevels
-
-EVENTS = 1 << 22
-"""Above this number of events the scale is scanned for, not found exactly."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,10 +20,9 @@ class Uniform(ScaledLevels):
 
     Definition: with zero, q * {-m, ..., 0, ..., m} with m = 2^(bits-1) - 1; without, q * {+-1, ..., +-m} with
     m = 2^(bits-1), for pruned networks, where zeros are kept apart by the support.
-    Projection: exact where q is given, and where (entries of a scale) * m is at most about four million; else q is
-    found by a dense scan and alternation, see `factor`.
+    Projection: exact.
     Shape: any; two axes or more with `per_channel`.
-    Cost: a sort of entries * m numbers at most.
+    Cost: a sort of the entries, and searches in them.
     Source: Ye et al., arXiv 1903.09769; Leng et al., arXiv 1707.09870.
 
     Args:
@@ -60,16 +57,10 @@ class Uniform(ScaledLevels):
     def given(self) -> bool:
         return self.interval is not None
 
-    @property
-    def factor(self) -> float:
-        return 1.0 if self.given else 1.001
-
-    def best_scale(self, sizes: Tensor, steps: Tensor, largest: float) -> float:
+    def best_scale(self, sizes: Tensor, steps: Tensor, largest: float, part: Part | None = None) -> float:
         if self.interval is not None:
             return self.interval
-        if len(sizes) * (len(steps) - 1) <= EVENTS:
-            return exact_scale(sizes, steps)
-        return scanned_scale(sizes, steps)
+        return exact_scale(sizes, steps, part)
 
     def table_violations(self, steps: Sequence[float], scale: Tensor) -> list[str]:
         wrong = super().table_violations(steps, scale)

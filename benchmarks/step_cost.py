@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""What an attached optimizer step costs beside a plain one, and the memory of ADMM beside the weights.
+
+    python benchmarks/step_cost.py [--threads 1] [--steps 8] [--rounds 3] [--model lenet5 resnet18]
+
+A step is forward, backward and Adam on random pictures, batch 64: LeNet-5 on 28 x 28, ResNet-18 on 224 x 224 (torchvision's).
+An ADMM stage has a budget for all weights, and updates Z once in the timed steps, as `--steps` says of how many;
+plain and attached rounds take turns on the same network. Memory counts every tensor that the stage holds.
+"""
+
+import argparse
+import gc
+import statistics
+import time
+
+import torch
+from torch import nn
+
+import tighten as tt
+from tighten.data.torchvision_ops import import_torchvision
+from tighten.zoo import LeNet5
+
+BATCH = 64
+
+
+def made(name: str) -> tuple[nn.Module, torch.Tensor, int]:
+    torch.manual_seed(0)
+    if name == "lenet5":
+        return LeNet5(), torch.randn(BATCH, 1, 28, 28), 10
+    return import_torchvision().models.resnet18(), torch.randn(BATCH, 3, 224, 224), 1000
+
+
+def run(model: nn.Module, x: torch.Tensor, y: torch.Tensor, optimizer: torch.optim.Optimizer, steps: int) -> float:
+    start = time.perf_counter()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    return (time.perf_counter() - start) / steps
+
+
+def stages(kind: str) -> list[tt.Stage]:
+    if kind == "prune":
+        return [tt.Stage({"*": tt.Sparse()}, tt.Admm(), 1, budget=tt.Budget(rate=30))]
+    return [tt.Stage({"*": tt.Uniform(bits=4)}, tt.Admm(), 1)]
+
+
+def costs(name: str, steps: int, rounds: int) -> None:
+    model, x, classes = made(name)
+    y = torch.randint(classes, (BATCH,))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+    run(model, x, y, optimizer, 2)
+    ratios = []
+    for _ in range(rounds):
+        plain = run(model, x, y, optimizer, steps)
+        stage = next(iter(tt.Session(model, stages("prune"), steps_per_epoch=2 * steps)))
+        with stage.attached(optimizer):  # two updates in the epoch: one after half of it
+            attached = run(model, x, y, optimizer, steps)
+            run(model, x, y, optimizer, steps)
+        again = run(model, x, y, optimizer, steps)
+        ratios.append(2 * attached / (plain + again))
+    print(
+        f"{name}: an attached step takes {statistics.median(ratios):.3f}x a plain one "
+        f"({min(ratios):.3f} to {max(ratios):.3f}; plain {1e3 * plain:.0f} ms)",
+        flush=True,
+    )
+
+
+def storages() -> dict[int, int]:
+    found = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
+    return {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found}
+
+
+def memory(name: str, kind: str, density: int | None = None) -> None:
+    model, _, _ = made(name)
+    weights = sum(4 * p.numel() for p in model.parameters() if p.ndim > 1)
+    plan = stages(kind) if density is None else [tt.Stage({"*": tt.Sparse(density=1 / density)}, tt.Admm(), 1)]
+    gc.collect()
+    before = storages()
+    stage = next(iter(tt.Session(model, plan, steps_per_epoch=4)))
+    gc.collect()
+    more = sum(size for where, size in storages().items() if where not in before)
+    what = kind if density is None else f"{kind} to 1/{density}"
+    print(f"{name}, {what}: {more / weights:.3f}x the weights' bytes beside them ({stage})", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", nargs="+", default=["lenet5", "resnet18"], choices=["lenet5", "resnet18"])
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    for name in args.model:
+        memory(name, "prune", 4)
+        memory(name, "prune")
+        memory(name, "quantize")
+        costs(name, args.steps, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
