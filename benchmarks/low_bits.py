@@ -1,4 +1,4 @@
-"""Rivals of the low-bit rows of `resnet20.py`: torchao's PARQ, and pruning followed by PyTorch's own fake quantization."""
+"""Rivals of the low-bit rows of `resnet20.py`: torchao's PARQ, and pruning followed by fake quantization."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tighten.recipes import Training
 
 WEIGHTS = nn.Conv2d | nn.Linear
 ANNEALED = 0.75
-"""The part of all steps after which PARQ's weights are on their levels; the rest trains by straight-through gradients."""
+"""The part of all steps after which PARQ's weights are on their levels; from there on gradients go straight through."""
 
 
 def weight_modules(model: nn.Module) -> list[nn.Module]:

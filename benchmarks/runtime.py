@@ -26,7 +26,7 @@ from torch import nn
 
 import tighten as tt
 from tighten import runtime
-from tighten.data.torchvision_ops import import_torchvision
+from tighten.torchvision_ops import import_torchvision
 from tighten.runtime.clock import race
 from tighten.zoo import LeNet5
 

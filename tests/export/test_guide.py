@@ -9,7 +9,7 @@ import pytest
 from tests.cli.test_app import tighten
 
 import tighten as tt
-from tighten.data.torchvision_ops import import_torchvision
+from tighten.torchvision_ops import import_torchvision
 from tighten.export import FORMS
 
 ROOT = Path(__file__).parents[2]

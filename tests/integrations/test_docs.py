@@ -11,7 +11,7 @@ from tests.integrations.problem import loader as digits_loader
 from tests.integrations.problem import net
 
 import tighten as tt
-from tighten.data.torchvision_ops import import_torchvision
+from tighten.torchvision_ops import import_torchvision
 from tighten.recipes import parse
 
 import_torchvision()

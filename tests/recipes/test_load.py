@@ -28,7 +28,7 @@ def test_shipped_recipes_fit_their_models(name):
     recipe, _ = load(name)
     assert recipe.name == name
     assert recipe.summary
-    model = load_named(recipe.model, "model")()
+    model = call_named(recipe.model, "model")
     for stage in recipe.plan():
         select(model, stage.sets)
 

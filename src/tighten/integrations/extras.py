@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tighten.data.torchvision_ops import import_torchvision
+from tighten.torchvision_ops import import_torchvision
 from tighten.errors import DataError, TrainingError
 
 
