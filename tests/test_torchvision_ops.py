@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tighten.torchvision_ops import import_torchvision
 from tighten.errors import DataError
+from tighten.torchvision_ops import import_torchvision
 
 
 def in_a_new_process(code: str) -> str:
