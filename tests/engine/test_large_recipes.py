@@ -1,5 +1,6 @@
 """Every recipe for CIFAR-10 and ImageNet, carried out on a handful of pictures: it trains, is stopped, goes on,
-prunes, quantizes, and writes a file that holds what it promises."""
+prunes, quantizes, and writes a file that holds what it promises. A small network with all kinds of layers does the
+same in seconds."""
 
 from __future__ import annotations
 
@@ -7,16 +8,18 @@ import json
 
 import pytest
 import torch
+from torch import nn
+
 from tests.data.pictures import write_pictures
 
 from tighten.allocation import Budget
 from tighten.data import ImageData, TensorData
 from tighten.engine import Listener, run
+from tighten.errors import RecipeError, RunError
 from tighten.imports import call_named
 from tighten.recipes import load, parse
 from tighten.verify import verify
 
-FAST = {"resnet20-cifar10-joint"}
 LARGE = [
     "alexnet-imagenet",
     "mobilenetv2-cifar10",
@@ -80,7 +83,8 @@ def small(name: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FAST else [pytest.mark.slow]) for n in LARGE])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
 def test_a_recipe_from_its_first_step_to_a_file_that_holds(name, tmp_path, monkeypatch):
     monkeypatch.setattr("tighten.data.cifar10", tiny)
     root = write_pictures(tmp_path / "pictures") if name.endswith(("imagenet", "imagenet-binary")) else tmp_path
@@ -103,3 +107,84 @@ def test_a_recipe_from_its_first_step_to_a_file_that_holds(name, tmp_path, monke
         assert result.report.kept <= Budget(rate=budgets[-1]).count(result.report.weights)
         assert result.report.kept > 0.9 * Budget(rate=budgets[-1]).count(result.report.weights)
     assert all(site.levels is not None for site in result.report.sites)
+
+
+class Kinds(nn.Module):
+    """A depthwise, a grouped, a strided and a 1 by 1 convolution, with a residual branch."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+        self.expand = nn.Conv2d(8, 16, 1, bias=False)
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False)
+        self.grouped = nn.Conv2d(16, 8, 3, padding=1, groups=2, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n) for n in (8, 16, 16, 8))
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = self.norms[0](self.stem(x)).relu()
+        y = self.norms[1](self.expand(x)).relu()
+        y = self.norms[2](self.depthwise(y)).relu()
+        return self.last((x + self.norms[3](self.grouped(y))).mean(dim=(2, 3)))
+
+
+KINDS = """
+name = "kinds"
+model = "tests.engine.test_large_recipes:Kinds"
+data = "tighten.data:imagefolder"
+data_settings = { size = 16, workers = 0 }
+validation = 8
+batch_size = 4
+optimizer = "torch.optim:AdamW"
+optimizer_settings = { weight_decay = 0.05 }
+[dense]
+epochs = 10
+learning_rate = 2e-3
+[[stages]]
+name = "admm"
+epochs = 10
+learning_rate = 1e-3
+method = { name = "Admm", rho = 1e-2, rho_end = 0.5 }
+budget = { rate = 4 }
+sets = { "tighten.sites:full_weights" = { name = "Sparse" } }
+[[stages]]
+name = "binary"
+epochs = 20
+learning_rate = 1e-3
+method = { name = "Freeze", passes = 2 }
+sets = { "*" = { name = "Binary", per_channel = true } }
+"""
+
+
+def test_all_kinds_of_layers_with_little_effort(tmp_path):
+    root = write_pictures(tmp_path / "pictures")
+    recipe = parse(KINDS, "kinds")
+    whole = run(recipe, KINDS, tmp_path / "whole", root=root, effort=0.1)
+    with pytest.raises(Stop):
+        run(recipe, KINDS, tmp_path / "run", root=root, effort=0.1, listener=StopAfter(2))
+    result = run(recipe, KINDS, tmp_path / "run", root=root, effort=0.1, resume=True)
+    assert result.file.read_bytes() == whole.file.read_bytes()
+    facts = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (facts["effort"], facts["partial"], facts["epochs"], facts["dense_epochs"]) == (0.1, True, 3, 1)
+    assert "PARTIAL RESULT: 0.1 of the recipe" in (tmp_path / "run" / "report.html").read_text()
+    sites = {site.name: site for site in result.report.sites}
+    # Nothing is pruned of a depthwise layer, and every output channel has a scale.
+    assert sites["depthwise.weight"].kept == sites["depthwise.weight"].weights == 144
+    assert {name: site.scales for name, site in sites.items()} == {
+        "stem.weight": 8, "expand.weight": 16, "depthwise.weight": 16, "grouped.weight": 8, "last.weight": 4
+    }  # fmt: skip
+    assert verify(result.file, root=root, model=recipe.model).holds
+
+
+def test_another_effort_is_another_run(tmp_path):
+    root = write_pictures(tmp_path / "pictures")
+    recipe = parse(KINDS, "kinds")
+    with pytest.raises(Stop):
+        run(recipe, KINDS, tmp_path / "run", root=root, effort=0.1, listener=StopAfter(1))
+    with pytest.raises(RunError, match="belongs to another recipe"):
+        run(recipe, KINDS, tmp_path / "run", root=root, effort=0.2, resume=True)
+
+
+def test_no_effort_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="an effort of 0 trains nothing"):
+        run(parse(KINDS, "kinds"), KINDS, tmp_path / "run", effort=0)

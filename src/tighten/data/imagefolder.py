@@ -98,7 +98,7 @@ class _Pictures(Dataset[Tensor]):
 def imagefolder(
     root: Path | None,
     *,
-    validation: int = 5000,
+    validation: int | None = None,
     download: bool = False,
     seed: int = 0,
     size: int = SHAPE[1],
@@ -114,7 +114,8 @@ def imagefolder(
 
     Args:
         root: folder that holds `train` and `val`.
-        validation: examples held out from `train`.
+        validation: examples held out from `train`; None: one in twenty. Who only wants the test need not know how many
+            there are.
         download: not possible; all data sources share one signature.
         seed: of the choice of the validation set.
         size: of a picture, in pixels.
@@ -136,7 +137,7 @@ def imagefolder(
         raise DataError(f"'{root}/train' and '{root}/val' have other classes, such as '{odd[0]}': give both the same")
     random, plain = _transforms(size)
     targets = torch.tensor(train.targets)
-    rest, held = split_positions(targets, validation, seed)
+    rest, held = split_positions(targets, max(1, len(targets) // 20) if validation is None else validation, seed)
     return ImageData(
         FolderData(train, rest, targets[rest], plain, random, workers),
         FolderData(train, held, targets[held], plain, None, workers),
