@@ -55,13 +55,18 @@ LABELS = {
 HEAD = """\
 # ResNet-20 on CIFAR-10
 
-One trained ResNet-20 (267,696 convolution and 640 classifier weights), pruned in eight epochs: by the shipped recipe
-`resnet20-cifar10` at two rates, and by iterative magnitude pruning from the same weights. Both have the same epochs,
+One trained ResNet-20 (267,696 convolution and 640 classifier weights), compressed in few epochs by the shipped recipes
+`resnet20-cifar10`, `-ternary` and `-joint`, and by others from the same weights. The two of a row have the same epochs,
 Adam at the same first learning rate, batches, augmentation, loss (a tenth the labels, the rest the dense network's
-outputs at temperature 4) and number of kept weights; batch norm and the ten biases train along and are not pruned.
-The recipe spends five epochs in ADMM and three in masked retraining. Magnitude pruning is PyTorch's own
-`global_unstructured` by L1, in five equal geometric steps at the start of each of the first five epochs, under one
-cosine of the learning rate. Neither was tuned on this network.
+outputs at temperature 4), pass over the data for batch norm at the end, and number of kept weights; batch norm and
+the ten biases train along and are neither pruned nor quantized. Nothing was tuned on this network.
+
+- Pruned: ADMM for five eighths of the epochs, masked retraining after it. The rival is PyTorch's own
+  `global_unstructured` by L1, in equal geometric steps at the start of each of these first epochs, under one cosine.
+- Ternary, every layer, one scale an output channel: ADMM for half of the epochs, then freezing in eight passes. The
+  rival is torchao's PARQ: Adam, least-squares levels, annealing over three quarters of the steps.
+- Joint: on from the 5x row of the same method, two epochs more. Ours freezes the kept weights to 16 levels in four
+  passes; the other trains under PyTorch's fake quantization to 15 levels of the best step.
 
 Test accuracy is that of the last epoch on the 10,000 test pictures. The dense network comes from elsewhere; its
 99.8 % on the 5,000 training pictures held out here for validation says that it was trained on them too. Their
@@ -70,7 +75,7 @@ accuracy is therefore far higher than the test accuracy. Nothing was decided by 
     tighten verify results/resnet20/tighten-5x-seed0.tight --data DIR
     python benchmarks/resnet20.py --data DIR --weights FILE --threads 1
 
-Minutes are those of the eight epochs, on one core of a shared two-core virtual machine in float32.
+Minutes are those of the epochs, on one core of a shared two-core virtual machine in bf16, with other work beside.
 """
 METHODS = [method for method in LABELS if method != "parq"]
 
