@@ -312,7 +312,10 @@ def carry_out(kind: str, method: str, rate: float, args: argparse.Namespace) -> 
             rival(kind, method, rate, out, args)
     args.results.mkdir(parents=True, exist_ok=True)
     shutil.copy(out / "net.tight", args.results / f"{name}.tight")
-    shutil.copy(out / "result.json", args.results / f"{name}.json")
+    # Where files lay says nothing to others.
+    facts = json.loads((out / "result.json").read_text())
+    facts |= {key: Path(facts[key]).name for key in ("root", "weights", "start") if facts.get(key)}
+    checkpoint.write_json(args.results / f"{name}.json", facts)
 
 
 def table(results: Path) -> str:

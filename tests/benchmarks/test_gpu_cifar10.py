@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_cifar10.py"
 
 

@@ -8,9 +8,8 @@ import json
 
 import pytest
 import torch
-from torch import nn
-
 from tests.data.pictures import write_pictures
+from torch import nn
 
 from tighten.allocation import Budget
 from tighten.data import ImageData, TensorData
