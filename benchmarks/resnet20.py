@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""ResNet-20 on CIFAR-10: `tighten` beside iterative magnitude pruning, from the same trained network.
+"""ResNet-20 on CIFAR-10: `tighten` beside its rivals, from the same trained network.
 
-    python benchmarks/resnet20.py --data DIR --weights FILE [--rates 5 10] [--epochs 8] [--threads 1] [--seed 0]
-                                  [--only tighten|magnitude] [--labels-only] [--runs runs]
+    python benchmarks/resnet20.py --data DIR --weights FILE [--rows pruned ternary joint] [--rates 10 5] [--epochs 8]
+                                  [--threads 1] [--seed 0] [--only tighten|rival] [--labels-only] [--runs runs]
 
-The two differ in the method alone: the same epochs, optimizer, batches, augmentation, start of the learning rate,
-loss (distillation from the dense network included) and number of kept weights. Magnitude pruning is
-`torch.nn.utils.prune.global_unstructured` by L1: equal geometric steps at the start of each of the first 5 of 8
-epochs, retraining in between and after, one cosine over all of it. `--labels-only` adds rows of it that learn from
-the labels alone. Nothing is chosen by the test set: accuracy is that of the last epoch. Finished epochs are kept in
---runs, and called again it goes on; files, JSON and a table of them all are written to results/resnet20/.
+The two of a row differ in the method alone: the same epochs, optimizer, batches, augmentation, start of the learning
+rate, loss (distillation from the dense network included), pass over the data for batch norm at the end, and number of
+kept weights. Pruned rows: `torch.nn.utils.prune.global_unstructured` by L1, in equal geometric steps at the start of
+each of the first 5 of 8 epochs, one cosine over all of it. Ternary rows: torchao's PARQ. Joint rows go on from the 5x
+ones: ours freezes to 4 bits in passes, the other trains under PyTorch's fake quantization. `--labels-only` adds
+pruned rows that learn from the labels alone. Nothing is chosen by the test set: accuracy is that of the last epoch.
+Finished epochs are kept in --runs, and called again it goes on; files, JSON and a table of them all are written to
+results/resnet20/.
 """
 
 import argparse
@@ -19,13 +21,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import low_bits
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import prune
 
 import tighten as tt
 from tighten.cli.progress import Progress
 from tighten.engine import accuracy, checkpoint, run
+from tighten.engine.batch_norm import EXAMPLES, reestimate
 from tighten.engine.prepare import prepare
 from tighten.engine.trainer import Trainer
 from tighten.imports import load_named
@@ -37,21 +41,32 @@ from tighten.sets import to_data
 HERE = Path(__file__).resolve().parent.parent
 RESULTS = HERE / "results" / "resnet20"
 RECIPE = "resnet20-cifar10"
+UPDATES = 10
+"""Of the shipped recipe's ADMM: two in each of five epochs."""
+KINDS = ["pruned", "ternary", "joint"]
+JOINT_RATE, BITS = 5, 4
+JOINT = "iterative magnitude, then fake quantization"
 LABELS = {
     "tighten": "`tighten`",
     "magnitude": "iterative magnitude",
     "magnitude-labels": "iterative magnitude, labels alone",
+    "parq": "PARQ (torchao)",
 }
 HEAD = """\
 # ResNet-20 on CIFAR-10
 
-One trained ResNet-20 (267,696 convolution and 640 classifier weights), pruned in eight epochs: by the shipped recipe
-`resnet20-cifar10` at two rates, and by iterative magnitude pruning from the same weights. Both have the same epochs,
+One trained ResNet-20 (267,696 convolution and 640 classifier weights), compressed in few epochs by the shipped recipes
+`resnet20-cifar10`, `-ternary` and `-joint`, and by others from the same weights. The two of a row have the same epochs,
 Adam at the same first learning rate, batches, augmentation, loss (a tenth the labels, the rest the dense network's
-outputs at temperature 4) and number of kept weights; batch norm and the ten biases train along and are not pruned.
-The recipe spends five epochs in ADMM and three in masked retraining. Magnitude pruning is PyTorch's own
-`global_unstructured` by L1, in five equal geometric steps at the start of each of the first five epochs, under one
-cosine of the learning rate. Neither was tuned on this network.
+outputs at temperature 4), pass over the data for batch norm at the end, and number of kept weights; batch norm and
+the ten biases train along and are neither pruned nor quantized. Nothing was tuned on this network.
+
+- Pruned: ADMM for five eighths of the epochs, masked retraining after it. The rival is PyTorch's own
+  `global_unstructured` by L1, in equal geometric steps at the start of each of these first epochs, under one cosine.
+- Ternary, every layer, one scale an output channel: ADMM for half of the epochs, then freezing in eight passes. The
+  rival is torchao's PARQ: Adam, least-squares levels, annealing over three quarters of the steps.
+- Joint: on from the 5x row of the same method, two epochs more. Ours freezes the kept weights to 16 levels in four
+  passes; the other trains under PyTorch's fake quantization to 15 levels of the best step.
 
 Test accuracy is that of the last epoch on the 10,000 test pictures. The dense network comes from elsewhere; its
 99.8 % on the 5,000 training pictures held out here for validation says that it was trained on them too. Their
@@ -60,22 +75,45 @@ accuracy is therefore far higher than the test accuracy. Nothing was decided by 
     tighten verify results/resnet20/tighten-5x-seed0.tight --data DIR
     python benchmarks/resnet20.py --data DIR --weights FILE --threads 1
 
-Minutes are those of the eight epochs, on one core of a shared two-core virtual machine in float32.
+Minutes are those of the epochs, on one core of a shared two-core virtual machine in bf16, with other work beside.
 """
-METHODS = list(LABELS)
+METHODS = [method for method in LABELS if method != "parq"]
 
 
-def recipe_text(rate: float, epochs: int) -> str:
-    """The shipped recipe at another rate; three of eight epochs retrain."""
+def text_of(kind: str, rate: float, epochs: int) -> str:
+    """The recipe of a row: the shipped one at another rate and length.
+
+    Of a pruned row's eight epochs three retrain. A ternary row spends half of its epochs in ADMM and half in
+    freezing. A joint row has the last stage alone: it goes on from the pruned row.
+    """
+    if kind == "joint":
+        text = load(f"{RECIPE}-joint")[1]
+        return text[: text.index("[[stages]]")] + text[text.rindex("[[stages]]") :]
+    if kind == "ternary":
+        half = epochs // 2
+        return replaced(
+            f"{RECIPE}-ternary",
+            ('"admm"\nepochs = 4\n', f'"admm"\nepochs = {epochs - half}\n'),
+            ('"freeze"\nepochs = 4\n', f'"freeze"\nepochs = {half}\n'),
+        )
     retrain = retraining(epochs)
-    text = load(RECIPE)[1]
-    for old, new in (
+    # ADMM updates as often in fewer epochs.
+    updates = max(1, round(UPDATES / (epochs - retrain)))
+    return replaced(
+        RECIPE,
         ("rate = 5 ", f"rate = {rate:g} "),
+        ("rho_end = 2e-1 }", f"rho_end = 2e-1, updates_per_epoch = {updates} }}"),
         ('"admm"\nepochs = 5\n', f'"admm"\nepochs = {epochs - retrain}\n'),
         ('"retrain"\nepochs = 3\n', f'"retrain"\nepochs = {retrain}\n'),
-    ):
+    )
+
+
+def replaced(name: str, *pairs: tuple[str, str]) -> str:
+    """The text of a shipped recipe with some of its words changed."""
+    text = load(name)[1]
+    for old, new in pairs:
         if text.count(old) != 1:
-            raise SystemExit(f"the recipe {RECIPE} does not say {old!r} once: mend this script")
+            raise SystemExit(f"the recipe {name} does not say {old!r} once: mend this script")
         text = text.replace(old, new)
     return text
 
@@ -118,26 +156,43 @@ def prune_to(model: nn.Module, kept: int) -> None:
     model.to(memory_format=torch.channels_last)
 
 
-def magnitude(recipe: Recipe, rate: float, out: Path, args: argparse.Namespace, distilled: bool) -> None:
-    """One row of iterative magnitude pruning, written as a run of `tighten` is."""
-    recipe = recipe.starting_from(str(args.weights))
+def rival(kind: str, method: str, rate: float, out: Path, args: argparse.Namespace) -> None:
+    """One row that is not ours, written as a run of `tighten` is."""
+    name, text = f"{method} {kind}", text_of(kind, rate, args.epochs)
+    recipe = parse(text, name).starting_from(str(args.weights))
     with Progress() as progress:
         trainer = prepare(recipe, root=args.data, download=False, seed=args.seed, listener=progress)
         trainer.keep_teacher()
         dense = accuracy(trainer.model, trainer.data.test)
-        first, distill = recipe.stages[0].learning_rate, recipe.stages[0].distill
-        training = Training(epochs=args.epochs, learning_rate=first, distill=distill if distilled else None)
-        history = prune_and_train(trainer, training, rate, out / "checkpoint.pt", args.seed)
+        epochs, stage = sum(stage.epochs for stage in recipe.stages), recipe.stages[0]
+        distill = None if method == "magnitude-labels" else stage.distill
+        training = Training(epochs=epochs, learning_rate=stage.learning_rate, distill=distill)
+        # As a run of `tighten` does after its dense network.
+        trainer.generator.manual_seed(args.seed + 1)
+        path, make, before = out / "checkpoint.pt", low_bits.adam, None
+        if kind == "joint":
+            trainer.model.load_state_dict(tt.Artifact.open(args.results / start_of(method, args)).state_dict())
+            low_bits.fake_quantize(trainer.model, BITS)
+        elif kind == "ternary":
+            make = low_bits.parq
+        else:
+            before = Pruning(trainer.model, epochs, rate)
+        history = train(trainer, training, path, make, before)
+    low_bits.settle(trainer.model)
+    artifact = compressed(recipe, trainer.model, kind)
+    trainer.model.load_state_dict(artifact.state_dict())
+    reestimate(trainer.model, trainer.inputs(EXAMPLES))
     test, validation = (accuracy(trainer.model, part) for part in (trainer.data.test, trainer.data.validation))
-    artifact = compressed(recipe, trainer.model, {"accuracy": round(test, 4), "dense": round(dense, 4)})
+    claims = {"accuracy": round(test, 4), "dense": round(dense, 4)}
+    artifact = compressed(recipe, trainer.model, kind, claims)
     artifact.save(out / "net.tight")
     facts = {
-        "recipe": f"iterative magnitude pruning {rate:g}x",
+        "recipe": name,
         "seed": args.seed,
         "dense_accuracy": dense,
         "accuracy": test,
         "validation_accuracy": validation,
-        "epochs": args.epochs,
+        "epochs": epochs,
         "dense_epochs": 0,
         "precision": trainer.precision,
         "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
@@ -149,28 +204,46 @@ def magnitude(recipe: Recipe, rate: float, out: Path, args: argparse.Namespace, 
     checkpoint.write_json(out / "result.json", facts)
 
 
-def prune_and_train(trainer: Trainer, training: Training, rate: float, path: Path, seed: int) -> list[dict[str, Any]]:
+class Pruning:
+    """Magnitude pruning in equal geometric steps, each at the start of an epoch; the last ones only retrain."""
+
+    def __init__(self, model: nn.Module, epochs: int, rate: float) -> None:
+        self.model, self.rate = model, rate
+        self.steps, self.total = epochs - retraining(epochs), weights_of(model)
+
+    def __call__(self, epoch: int) -> None:
+        if epoch <= self.steps:
+            prune_to(self.model, kept_after(epoch, self.steps, self.total, self.rate))
+
+    def restore(self) -> None:
+        """Masks to load those of a checkpoint into."""
+        for module, name in pruned_modules(self.model):
+            prune.identity(module, name)
+
+
+def train(
+    trainer: Trainer, training: Training, path: Path, make: low_bits.Optimizers, before: Pruning | None
+) -> list[dict[str, Any]]:
     """All epochs, or those that the checkpoint at `path` lacks; the history of all of them."""
-    # As a run of `tighten` does after its dense network.
-    trainer.generator.manual_seed(seed + 1)
-    model, optimizer = trainer.model, trainer.optimizer(trainer.model, training.learning_rate)
+    model, optimizer = trainer.model, make(trainer, training)
     steps = training.epochs * trainer.steps_per_epoch
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step / steps))
-    prunings, total = training.epochs - retraining(training.epochs), weights_of(model)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        getattr(optimizer, "base_optimizer", optimizer), lambda step: cosine(step / steps)
+    )
     history: list[dict[str, Any]] = []
     if (state := checkpoint.load(path, trainer.accelerator.device, trainer.listener.note)) is not None:
-        for module, name in pruned_modules(model):
-            prune.identity(module, name)
+        if before is not None:
+            before.restore()
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
         trainer.generator.set_state(state["generator"].cpu())
         history = state["history"]
-    trainer.listener.stage("magnitude", training.epochs, trainer.steps_per_epoch, len(history))
+    trainer.listener.stage("rival", training.epochs, trainer.steps_per_epoch, len(history))
     for number in range(len(history) + 1, training.epochs + 1):
-        if number <= prunings:
-            prune_to(model, kept_after(number, prunings, total, rate))
-        epoch = trainer.epoch("magnitude", number, training, optimizer, scheduler)
+        if before is not None:
+            before(number)
+        epoch = trainer.epoch("rival", number, training, optimizer, scheduler)
         history.append(asdict(epoch))
         state = {
             "model": model.state_dict(),
@@ -184,68 +257,107 @@ def prune_and_train(trainer: Trainer, training: Training, rate: float, path: Pat
     return history
 
 
-def compressed(recipe: Recipe, model: nn.Module, claims: dict[str, float]) -> tt.Artifact:
-    """The artifact of a network pruned by torch, its zeros promised as `tighten` promises its own."""
+def compressed(recipe: Recipe, model: nn.Module, kind: str, claims: dict[str, float] | None = None) -> tt.Artifact:
+    """The artifact of a rival's network, its levels and zeros promised as `tighten` promises its own.
+
+    Raises:
+        SystemExit: its weights are not what it says they are.
+    """
     for module, name in pruned_modules(model):
-        prune.remove(module, name)
+        if prune.is_pruned(module):
+            prune.remove(module, name)
     # torch leaves pruned parameters in another order than the model's own, and makes some zeros negative.
     found, order = model.state_dict(), load_named(recipe.model, "model")().state_dict()
     state = {name: (found[name] + 0).contiguous() for name in order}
-    sets = {name: tt.Sparse(count=max(1, int(w.count_nonzero()))) for name, w in state.items() if w.ndim > 1}
+    sets = {name: promise(kind, w) for name, w in state.items() if w.ndim > 1}
     codes = {name: s.fit(state[name]) for name, s in sets.items()}
-    return tt.Artifact.of(
-        state, codes, {**recipe.facts(), "claims": claims, "sets": {name: to_data(s) for name, s in sets.items()}}
-    )
+    for name, code in codes.items():
+        error = float((code.dense() - state[name]).abs().max() / state[name].abs().max().clamp_min(1e-30))
+        if error > 1e-3:
+            raise SystemExit(f"'{name}' is not in {sets[name]!r}: off by {error:.2g} of its largest weight")
+        state[name] = code.dense()
+    meta = {"claims": claims or {}, "sets": {name: to_data(s) for name, s in sets.items()}}
+    return tt.Artifact.of(state, codes, {**recipe.facts(), **meta})
 
 
-def carry_out(method: str, rate: float, args: argparse.Namespace) -> None:
+def promise(kind: str, weight: Tensor) -> tt.Set:
+    """What a rival's file says of one weight."""
+    if kind == "ternary":
+        return tt.Ternary(per_channel=True)
+    support = tt.Sparse(count=max(1, int(weight.count_nonzero())))
+    return support & tt.Uniform(bits=BITS, zero=False) if kind == "joint" else support
+
+
+def start_of(method: str, args: argparse.Namespace) -> str:
+    """The file of the pruned row that a joint row goes on from."""
+    return f"{method}-{JOINT_RATE}x-seed{args.seed}.tight"
+
+
+def carry_out(kind: str, method: str, rate: float, args: argparse.Namespace) -> None:
     """One row, unless it is already finished; its results copied."""
-    name = f"{method}-{rate:g}x-seed{args.seed}"
+    name = f"{method}-{f'{rate:g}x' if kind == 'pruned' else kind}-seed{args.seed}"
     out = args.runs / f"resnet20-{name}"
-    text = recipe_text(rate, args.epochs)
+    text = text_of(kind, rate, args.epochs)
+    start = args.results / start_of(method, args) if kind == "joint" else None
+    if start is not None and not start.exists():
+        raise SystemExit(f"the row {name} goes on from '{start}', which is missing: run the pruned rows first")
     if not (out / "result.json").exists():
         if method == "tighten":
             with Progress() as progress:
                 run(
                     parse(text, name), text, out, root=args.data, seed=args.seed,
-                    resume=True, weights=args.weights, listener=progress,
+                    resume=True, weights=args.weights, start=start, listener=progress,
                 )  # fmt: skip
         else:
-            magnitude(parse(text, name), rate, out, args, distilled=method == "magnitude")
+            rival(kind, method, rate, out, args)
     args.results.mkdir(parents=True, exist_ok=True)
     shutil.copy(out / "net.tight", args.results / f"{name}.tight")
-    shutil.copy(out / "result.json", args.results / f"{name}.json")
+    # Where files lay says nothing to others.
+    facts = json.loads((out / "result.json").read_text())
+    facts |= {key: Path(facts[key]).name for key in ("root", "weights", "start") if facts.get(key)}
+    checkpoint.write_json(args.results / f"{name}.json", facts)
 
 
 def table(results: Path) -> str:
     """The results at hand as Markdown."""
     lines = [
-        "| rate | method | seed | dense % | test % | validation % | weights kept | file | epochs | minutes |",
+        "| row | method | seed | dense % | test % | validation % | weights kept | file | epochs | minutes |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     rows = []
     for path in results.glob("*.json"):
-        method, rate, seed = path.stem.rsplit("-", 2)
-        rows.append((float(rate.removesuffix("x")), METHODS.index(method), seed, json.loads(path.read_text())))
-    for _, method, _, found in sorted(rows, key=lambda row: row[:3]):
+        method, row, seed = path.stem.rsplit("-", 2)
+        rate = float(row.removesuffix("x")) if row not in KINDS else 100 + KINDS.index(row)
+        rows.append((rate, list(LABELS).index(method), seed, row, json.loads(path.read_text())))
+    for _, method, _, row, found in sorted(rows, key=lambda row: row[:3]):
         figures = found["report"]
+        label = JOINT if row == "joint" and method else list(LABELS.values())[method]
+        epochs = f"{JOINT_RATE}x + {found['epochs']}" if row == "joint" else found["epochs"]
         lines.append(
-            f"| {figures['rate']:.1f}x | {LABELS[METHODS[method]]} | {found['seed']} | {found['dense_accuracy']:.2f} "
+            f"| {row} | {label} | {found['seed']} | {found['dense_accuracy']:.2f} "
             f"| **{found['accuracy']:.2f}** | {found['validation_accuracy']:.2f} | {figures['kept']:,} "
-            f"| {figures['sizes']['total']:,} B | {found['epochs']} | {found['seconds'] / 60:.0f} |"
+            f"| {figures['sizes']['total']:,} B | {epochs} | {found['seconds'] / 60:.0f} |"
         )
     return "\n".join(lines)
+
+
+def rivals(kind: str, args: argparse.Namespace) -> list[str]:
+    """The methods of a kind of row."""
+    methods = {"ternary": ["tighten", "parq"], "joint": ["tighten", "magnitude"], "pruned": METHODS}[kind]
+    methods = [m for m in methods if m != "magnitude-labels" or args.labels_only]
+    return [m for m in methods if args.only in (None, "tighten" if m == "tighten" else "rival")]
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of CIFAR-10")
     parser.add_argument("--weights", type=Path, help="the trained network")
-    parser.add_argument("--rates", type=float, nargs="+", default=[5, 10])
+    parser.add_argument("--rates", type=float, nargs="+", default=[10, 5])
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", choices=["tighten", "magnitude"], help="one method")
+    parser.add_argument("--rows", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--only", choices=["tighten", "rival"], help="one method")
     parser.add_argument("--labels-only", action="store_true", help="also magnitude pruning without distillation")
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="where run folders are kept")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where files, JSON and table are written")
@@ -256,11 +368,10 @@ def main(arguments: list[str] | None = None) -> None:
     if args.epochs < 2:
         parser.error("--epochs must be at least 2: one prunes, one retrains")
     torch.set_num_threads(args.threads)
-    methods = [m for m in METHODS if m != "magnitude-labels" or args.labels_only]
-    methods = [m for m in methods if args.only in (None, m.split("-")[0])]
-    for rate in args.rates if not args.table else ():
-        for method in methods:
-            carry_out(method, rate, args)
+    for kind in args.rows if not args.table else ():
+        for rate in args.rates if kind == "pruned" else (JOINT_RATE,):
+            for method in rivals(kind, args):
+                carry_out(kind, method, rate, args)
     readme = args.results / "README.md"
     readme.write_text(f"{HEAD}\n<!-- table -->\n{table(args.results)}\n")
     print(table(args.results))

@@ -26,8 +26,8 @@ from torch import nn
 
 import tighten as tt
 from tighten import runtime
-from tighten.data.torchvision_ops import import_torchvision
 from tighten.runtime.clock import race
+from tighten.torchvision_ops import import_torchvision
 from tighten.zoo import LeNet5
 
 RESULT = Path(__file__).parents[1] / "results" / "lenet5" / "lenet5-mnist-seed0.tight"

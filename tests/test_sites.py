@@ -4,6 +4,7 @@ import pytest
 from torch import nn
 
 import tighten as tt
+from tighten import sites
 from tighten.sites import select
 
 
@@ -42,3 +43,13 @@ def test_tied_weights_are_one_site():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
     assert list(select(model, {"*": tt.Binary()})) == ["0.weight"]
+
+
+def test_depthwise_weights_are_those_of_one_input_channel_a_filter():
+    model = nn.Sequential(
+        nn.Conv2d(4, 8, 1), nn.Conv2d(8, 16, 3, groups=8), nn.Conv2d(16, 4, 3, groups=4), nn.Flatten(), nn.Linear(4, 2)
+    )
+    assert sites.depthwise_weights(model) == ["1.weight"]
+    assert sites.full_weights(model) == ["0.weight", "2.weight", "4.weight"]
+    # One channel in all is an ordinary convolution.
+    assert sites.depthwise_weights(nn.Sequential(nn.Conv2d(1, 4, 3))) == []

@@ -21,6 +21,7 @@ from tighten.suggest import nearest
 
 Selector: TypeAlias = str | Callable[[nn.Module], Sequence[str]]
 """A parameter name, a pattern with `*`, or a function from a model to names."""
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def weights(model: nn.Module) -> list[str]:
@@ -38,6 +39,22 @@ def end_weights(model: nn.Module) -> list[str]:
     """The first and the last weight; all of them where there are fewer than three."""
     names = weights(model)
     return [names[0], names[-1]] if len(names) > 2 else names
+
+
+def depthwise_weights(model: nn.Module) -> list[str]:
+    """The weights of convolutions that see one input channel each; they are few, and every one of them matters."""
+    depthwise = {id(m.weight) for m in model.modules() if isinstance(m, CONVOLUTIONS) and _is_depthwise(m)}
+    return [name for name, p in model.named_parameters() if id(p) in depthwise]
+
+
+def full_weights(model: nn.Module) -> list[str]:
+    """All weights but those of depthwise convolutions."""
+    left_out = set(depthwise_weights(model))
+    return [name for name in weights(model) if name not in left_out]
+
+
+def _is_depthwise(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> bool:
+    return module.groups > 1 and module.groups == module.in_channels
 
 
 def select(model: nn.Module, sets: Mapping[Selector, Set]) -> dict[str, Set]:

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ WEIGHTS = 268_336
 
 @pytest.fixture(scope="module")
 def script():
+    sys.path.insert(0, str(SCRIPT.parent))
     spec = importlib.util.spec_from_file_location("resnet20_benchmark", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -67,9 +69,9 @@ def test_the_last_pruning_leaves_what_the_budget_leaves(script, rate):
 
 
 def test_the_recipe_at_another_rate_and_length(script):
-    recipe = parse(script.recipe_text(12.5, 16), "it")
+    recipe = parse(script.text_of("pruned", 12.5, 16), "it")
     assert [(s.epochs, s.budget and s.budget.rate) for s in recipe.stages] == [(10, 12.5), (6, None)]
-    shipped = parse(script.recipe_text(5, 8), "it")
+    shipped = parse(script.text_of("pruned", 5, 8), "it")
     assert [(s.epochs, s.budget and s.budget.rate) for s in shipped.stages] == [(5, 5.0), (3, None)]
 
 
@@ -97,7 +99,17 @@ def arguments(monkeypatch, tmp_path):
     torch.manual_seed(1)
     torch.save(Small().state_dict(), tmp_path / "net.pt")
     paths = ["--data", tmp_path, "--weights", tmp_path / "net.pt", "--runs", tmp_path / "runs"]
-    return [*map(str, paths), "--results", str(tmp_path / "results"), "--rates", "4", "--epochs", "5"]
+    return [
+        *map(str, paths),
+        "--results",
+        str(tmp_path / "results"),
+        "--rates",
+        "4",
+        "--epochs",
+        "5",
+        "--rows",
+        "pruned",
+    ]
 
 
 def test_rows_are_equal_but_for_the_method(script, monkeypatch, tmp_path, capsys, arguments):
@@ -119,23 +131,23 @@ def test_rows_are_equal_but_for_the_method(script, monkeypatch, tmp_path, capsys
     # Learning from labels alone ends elsewhere: the flag reaches the loss.
     assert theirs["history"][0]["loss"] != labels["history"][0]["loss"]
     printed = capsys.readouterr().out
-    assert printed.count("| 4.0x |") == 3
+    assert printed.count("| 4x |") == 3
 
     def fail(*args, **settings):
         raise AssertionError("a finished row was carried out again")
 
-    monkeypatch.setattr(script, "magnitude", fail)
+    monkeypatch.setattr(script, "rival", fail)
     monkeypatch.setattr(script, "run", fail)
     script.main([*arguments, "--only", "tighten"])
     text = (tmp_path / "results" / "README.md").read_text()
     assert text.startswith("# ResNet-20 on CIFAR-10\n")
-    assert text.count("| rate |") == 1
-    assert text.count("| 4.0x |") == 3
+    assert text.count("| row |") == 1
+    assert text.count("| 4x |") == 3
 
 
 @pytest.mark.parametrize("epoch", [1, 4])
 def test_a_stopped_row_goes_on_and_ends_with_the_same_bytes(script, monkeypatch, tmp_path, arguments, epoch):
-    arguments += ["--only", "magnitude"]
+    arguments += ["--only", "rival"]
     script.main(arguments)
     file = tmp_path / "results" / "magnitude-4x-seed0.tight"
     whole = file.read_bytes()
@@ -157,3 +169,42 @@ def test_weights_must_be_given(script, capsys):
     with pytest.raises(SystemExit):
         script.main(["--data", "nowhere"])
     assert "--weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["ternary", "joint"])
+def test_low_bit_rows_end_in_files_that_hold_what_they_promise(script, monkeypatch, tmp_path, capsys, arguments, kind):
+    pytest.importorskip("torchao")
+    # Enough steps for all passes of freezing.
+    shipped = script.load
+    monkeypatch.setattr(script, "load", lambda name: (None, shipped(name)[1].replace("size = 128", "size = 4")))
+    arguments[arguments.index("--rates") + 1] = "5"
+    names = {"ternary": ["tighten", "parq"], "joint": ["tighten", "magnitude"]}[kind]
+    script.main([*arguments[:-1], *(["pruned"] if kind == "joint" else []), kind])
+    for name in names:
+        file = tmp_path / "results" / f"{name}-{kind}-seed0.tight"
+        found = verify(file, root=tmp_path)
+        assert found.holds, found.checks
+        state = script.tt.Artifact.open(file).state_dict()
+        for weight in (w for w in state.values() if w.ndim > 1):
+            if kind == "ternary":
+                assert all(len(channel.abs().unique()) <= 2 for channel in weight)
+            else:
+                assert len(weight.unique()) <= 17
+    assert capsys.readouterr().out.count(f"| {kind} |") == 2
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_a_stopped_ternary_rival_goes_on_and_ends_with_the_same_bytes(script, monkeypatch, tmp_path, arguments, epoch):
+    pytest.importorskip("torchao")
+    arguments = [*arguments[:-1], "ternary", "--only", "rival"]
+    script.main(arguments)
+    file = tmp_path / "results" / "parq-ternary-seed0.tight"
+    whole = file.read_bytes()
+    arguments[arguments.index("--runs") + 1] = str(tmp_path / "again")
+    with monkeypatch.context() as patch:
+        patch.setattr(script.Progress, "epoch", lambda self, e: stop() if e.epoch == epoch else None)
+        with pytest.raises(KeyboardInterrupt):
+            script.main(arguments)
+    file.unlink()
+    script.main(arguments)
+    assert file.read_bytes() == whole

@@ -27,7 +27,7 @@ def test_every_shipped_data_set_has_a_shape():
         for name in data.__all__
         if inspect.isfunction(getattr(data, name)) and "root" in inspect.signature(getattr(data, name)).parameters
     ]
-    assert sorted(sources) == ["cifar10", "digits", "mnist"]
+    assert sorted(sources) == ["cifar10", "digits", "imagefolder", "mnist"]
     assert all(shape_of(f"tighten.data:{name}") for name in sources)
 
 

@@ -75,3 +75,24 @@ def test_precisions_follow_each_other_in_one_process():
         return seen[0]
 
     assert [output_type(c) for c in ("bf16", "fp32", "bf16")] == [torch.bfloat16, torch.float32, torch.bfloat16]
+
+
+def test_the_optimizer_takes_its_own_settings():
+    recipe = parse(RECIPE.replace("[dense]", "optimizer_settings = { weight_decay = 0.25 }\n[dense]"), "it")
+    trainer = prepare(recipe, root=None, download=False, seed=0, listener=Listener())
+    optimizer = trainer.optimizer(trainer.model, 1e-3)
+    assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(1e-3, 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("optimizer_settings = { momentum = 0.9 }", "cannot be made with .*momentum"),
+        ("optimizer_settings = { eps = -1 }", "cannot be made with"),
+        ('optimizer = "torch.nn:ParameterList"', "cannot be made with"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_made_is_told_before_training(line, message):
+    recipe = parse(RECIPE.replace("[dense]", f"{line}\n[dense]"), "it")
+    with pytest.raises(RecipeError, match=message):
+        prepare(recipe, root=None, download=False, seed=0, listener=Listener())

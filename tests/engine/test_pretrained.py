@@ -1,6 +1,7 @@
 """Trained weights from files: every format gives the same tensors, and whatever is wrong is told by name."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tighten.engine import Listener, accuracy, run
 from tighten.engine.pretrained import Pretrained
 from tighten.errors import RunError, TightenError
 from tighten.recipes import parse
+from tighten.torchvision_ops import import_torchvision
 from tighten.zoo import DigitsNet
 
 RECIPE = """
@@ -219,3 +221,23 @@ def test_the_given_resnet20_fits_the_zoo(pretrained_dir):
     net = ResNet20()
     Pretrained.open(pretrained_dir / "cifar10_resnet20.npz").load_into(net)
     assert float(net.bn1.running_var.std()) > 0.1
+
+
+def test_published_weights_are_named_by_import_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = "torchvision.models:SqueezeNet1_1_Weights.IMAGENET1K_V1"
+    models = import_torchvision().models
+    torch.manual_seed(3)
+    wanted = models.squeezenet1_1().state_dict()
+    kind = type(models.SqueezeNet1_1_Weights.IMAGENET1K_V1)
+    monkeypatch.setattr(kind, "get_state_dict", lambda self, **settings: wanted)
+    model = models.squeezenet1_1()
+    Pretrained.open(Path(name)).load_into(model)
+    assert all(torch.equal(value, wanted[key]) for key, value in model.state_dict().items())
+
+    def unreachable(self, **settings):
+        raise OSError("no network")
+
+    monkeypatch.setattr(kind, "get_state_dict", unreachable)
+    with pytest.raises(RunError, match=r"cannot be had \(no network\): give a file of them with --weights FILE"):
+        Pretrained.open(Path(name))

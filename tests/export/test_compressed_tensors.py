@@ -11,8 +11,8 @@ from torch import nn
 
 import tighten as tt
 from tighten.artifact import Artifact
-from tighten.data.torchvision_ops import import_torchvision
 from tighten.export.compressed_tensors import compressed_tensors
+from tighten.torchvision_ops import import_torchvision
 from tighten.zoo import LeNet5
 
 

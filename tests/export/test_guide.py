@@ -9,8 +9,8 @@ import pytest
 from tests.cli.test_app import tighten
 
 import tighten as tt
-from tighten.data.torchvision_ops import import_torchvision
 from tighten.export import FORMS
+from tighten.torchvision_ops import import_torchvision
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")

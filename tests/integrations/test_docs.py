@@ -11,8 +11,8 @@ from tests.integrations.problem import loader as digits_loader
 from tests.integrations.problem import net
 
 import tighten as tt
-from tighten.data.torchvision_ops import import_torchvision
 from tighten.recipes import parse
+from tighten.torchvision_ops import import_torchvision
 
 import_torchvision()
 lightning = pytest.importorskip("lightning.pytorch")

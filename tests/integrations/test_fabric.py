@@ -6,7 +6,7 @@ from tests.integrations.problem import adam, loader, net, plain, plan, same
 from torch.nn import functional as F
 
 import tighten as tt
-from tighten.data.torchvision_ops import import_torchvision
+from tighten.torchvision_ops import import_torchvision
 
 import_torchvision()
 fabrics = pytest.importorskip("lightning.fabric")

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import tighten as tt
-from tighten.data.torchvision_ops import import_torchvision
+from tighten.torchvision_ops import import_torchvision
 
 import_torchvision()
 lightning = pytest.importorskip("lightning.pytorch")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import tighten as tt
-from tighten.data.torchvision_ops import import_torchvision
+from tighten.torchvision_ops import import_torchvision
 
 import_torchvision()
 pytest.importorskip("transformers")

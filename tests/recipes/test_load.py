@@ -28,7 +28,7 @@ def test_shipped_recipes_fit_their_models(name):
     recipe, _ = load(name)
     assert recipe.name == name
     assert recipe.summary
-    model = load_named(recipe.model, "model")()
+    model = call_named(recipe.model, "model")
     for stage in recipe.plan():
         select(model, stage.sets)
 
@@ -129,3 +129,24 @@ def test_models_that_want_arguments_are_told():
     with pytest.raises(TightenError, match=r"'torch\.nn:Linear' cannot be called with \(\): missing"):
         call_named("torch.nn:Linear", "model")
     assert call_named("tighten.zoo:DigitsNet", "model").conv1
+
+
+def test_sites_are_chosen_by_functions_at_an_import_path():
+    text = GOOD.replace('"*" = { name', '"tighten.sites:inner_weights" = { name')
+    (stage,) = parse(text, "it").plan()
+    model = call_named("tighten.zoo:DigitsNet", "model")
+    assert set(select(model, stage.sets)) == {"conv1.weight", "conv2.weight", "fc1.weight"}
+
+
+def test_a_function_that_is_not_there():
+    with pytest.raises(TightenError, match=r"selector 'tighten\.sites:nothing' does not exist"):
+        parse(GOOD.replace('"*" = { name', '"tighten.sites:nothing" = { name'), "it")
+
+
+def test_effort_scales_every_epoch_and_leaves_one():
+    recipe, _ = load("lenet5-mnist")
+    small = recipe.with_effort(0.1)
+    assert small.dense.epochs == 2
+    assert [stage.epochs for stage in small.stages] == [1, 1, 3, 2]
+    assert small.stages[2].budget == recipe.stages[2].budget
+    assert recipe.with_effort(1) is recipe

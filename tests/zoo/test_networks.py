@@ -11,7 +11,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from tighten.data import cifar10
-from tighten.zoo import DigitsNet, LeNet5, ResNet20
+from tighten.zoo import (
+    DigitsNet,
+    LeNet5,
+    ResNet20,
+    mobilenet_v2_cifar10,
+    resnet18_cifar10,
+    resnet50_cifar10,
+    vgg16_cifar10,
+)
 
 
 def sizes(net: nn.Module) -> dict[str, int]:
@@ -35,6 +43,27 @@ def test_resnet20_has_its_documented_size() -> None:
     assert weights.pop("linear.weight") == 640
     assert sum(weights.values()) == 267_696
     assert len(weights) == 19
+
+
+@pytest.mark.parametrize(
+    ("make", "count", "pixels"),
+    [
+        (vgg16_cifar10, 14_715_584, [1]),
+        (resnet18_cifar10, 11_164_352, [32, 16, 8, 4]),
+        (resnet50_cifar10, 23_467_712, [32, 16, 8, 4]),
+        (mobilenet_v2_cifar10, 2_202_560, [4]),
+    ],
+)
+def test_networks_for_small_pictures(make, count, pixels) -> None:
+    net = make().eval()
+    assert sum(sizes(net).values()) == count
+    seen: list[int] = []
+    parts = [net.layer1, net.layer2, net.layer3, net.layer4] if hasattr(net, "layer1") else [net.features]
+    for part in parts:
+        part.register_forward_hook(lambda *given: seen.append(given[2].shape[-1]))
+    with torch.no_grad():
+        assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert seen == pixels
 
 
 @pytest.mark.parametrize(

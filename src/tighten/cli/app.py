@@ -51,6 +51,9 @@ def run(
     ] = None,
     weights: WeightsOption = None,
     seed: SeedOption = None,
+    effort: Annotated[
+        float, typer.Option(metavar="FACTOR", help="Factor on all epochs; 0.1 tries a recipe out, partial result.")
+    ] = 1.0,
     resume: ResumeOption = False,
     download: DownloadOption = False,
     threads: ThreadsOption = None,
@@ -74,6 +77,7 @@ def run(
             seed=seed,
             resume=resume,
             weights=weights,
+            effort=effort,
             listener=listener,
         )
     console.print(result_table(result))

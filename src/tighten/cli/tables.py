@@ -46,6 +46,8 @@ def result_table(result: Result) -> Group:
         f"test accuracy {result.accuracy:.2f} % (dense {result.dense_accuracy:.2f} %, {loss:+.2f} points lost), "
         f"{result.seconds:.0f} s of training after the dense network"
     )
+    if result.effort < 1:
+        line = Text(f"PARTIAL RESULT: {result.effort:g} of the recipe's epochs\n") + line
     return Group(report_table(result.report), line)
 
 

@@ -1,18 +1,20 @@
-"""Small data sets held in memory, augmented by the batch."""
+"""Data sets: small ones held in memory and augmented by the batch, large ones read from folders of pictures."""
 
 from tighten.data.augment import Augment, Compose, Flip, Shift
 from tighten.data.batches import Batches, batches
 from tighten.data.cifar10 import cifar10
 from tighten.data.digits import digits
+from tighten.data.imagefolder import imagefolder
 from tighten.data.mnist import mnist
 from tighten.data.shapes import shape_of
 from tighten.data.split import split_validation
-from tighten.data.tensors import ImageData, TensorData
+from tighten.data.tensors import Examples, ImageData, TensorData
 
 __all__ = [
     "Augment",
     "Batches",
     "Compose",
+    "Examples",
     "Flip",
     "ImageData",
     "Shift",
@@ -20,6 +22,7 @@ __all__ = [
     "batches",
     "cifar10",
     "digits",
+    "imagefolder",
     "mnist",
     "shape_of",
     "split_validation",

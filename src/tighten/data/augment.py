@@ -46,10 +46,10 @@ class Shift:
         if self.per == "batch":
             dy, dx = torch.randint(moves, (2,), generator=generator).tolist()
             return padded[:, :, dy : dy + height, dx : dx + width]
-        dy, dx = torch.randint(moves, (2, n), generator=generator)
+        dy, dx = torch.randint(moves, (2, n), generator=generator).to(batch.device)
         # A view with one window per move; picking one window for each picture copies only what is kept.
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)
-        return windows[torch.arange(n), :, dy, dx]
+        return windows[torch.arange(n, device=batch.device), :, dy, dx]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Flip:
     """Each picture mirrored left to right with probability one half."""
 
     def __call__(self, batch: Tensor, generator: Generator) -> Tensor:
-        mirrored = torch.rand(len(batch), 1, 1, 1, generator=generator) < 0.5
+        mirrored = torch.rand(len(batch), 1, 1, 1, generator=generator).to(batch.device) < 0.5
         return torch.where(mirrored, batch.flip(3), batch)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from tighten.data.augment import Augment
-from tighten.data.tensors import TensorData
+from tighten.data.tensors import Examples
 from tighten.errors import DataError
 
 
@@ -20,7 +20,7 @@ class Batches:
     All chance is drawn from `generator`: its state, saved between two epochs, says all that follows.
     """
 
-    data: TensorData
+    data: Examples
     batch_size: int
     generator: Generator | None
     augment: Augment | None
@@ -31,17 +31,17 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         n = len(self.data)
         order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
-        for index in order.split(self.batch_size):
-            inputs = self.data.inputs.index_select(0, index)
+        parts = order.split(self.batch_size)
+        for index, inputs in zip(parts, self.data.read(parts, self.generator), strict=True):
             if self.augment is not None and self.generator is not None:
                 inputs = self.augment(inputs, self.generator)
             if inputs.ndim == 4:
                 # Convolutions on a CPU are faster when the channels of a pixel lie side by side.
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
-            yield inputs, self.data.targets.index_select(0, index)
+            yield inputs, self.data.targets.index_select(0, index.to(self.data.targets.device))
 
 
-def batches(data: TensorData, batch_size: int, generator: Generator | None, augment: Augment | None = None) -> Batches:
+def batches(data: Examples, batch_size: int, generator: Generator | None, augment: Augment | None = None) -> Batches:
     """The examples of `data` in batches, the last one as large as what is left.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from sklearn.datasets import load_digits
 
 from tighten.data.split import split_validation
 from tighten.data.tensors import ImageData, TensorData
@@ -32,6 +31,9 @@ def digits(root: Path | None = None, *, validation: int = 200, download: bool = 
     Raises:
         DataError: `validation` leaves nothing to train on.
     """
+    # Only here: scikit-learn takes a second to import, and no other data set needs it.
+    from sklearn.datasets import load_digits
+
     bunch = load_digits()
     pictures = torch.from_numpy(bunch.images).float().unsqueeze(1).div_(16)
     everything = TensorData(pictures.sub_(MEAN).div_(STD), torch.from_numpy(bunch.target).long())

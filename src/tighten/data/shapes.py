@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from tighten.data.cifar10 import CIFAR10
 from tighten.data.digits import SHAPE as DIGITS
+from tighten.data.imagefolder import SHAPE as IMAGEFOLDER
 from tighten.data.mnist import MNIST
 
-SHAPES = {"tighten.data:cifar10": CIFAR10.shape, "tighten.data:digits": DIGITS, "tighten.data:mnist": MNIST.shape}
+SHAPES = {
+    "tighten.data:cifar10": CIFAR10.shape,
+    "tighten.data:digits": DIGITS,
+    "tighten.data:imagefolder": IMAGEFOLDER,
+    "tighten.data:mnist": MNIST.shape,
+}
 
 
 def shape_of(path: str) -> tuple[int, ...] | None:

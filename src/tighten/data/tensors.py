@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from tighten.errors import DataError
+
+
+class Examples(Protocol):
+    """Labelled examples, in memory or read when they are needed."""
+
+    @property
+    def targets(self) -> Tensor:
+        """`[N]`, int64."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, parts: Sequence[Tensor], generator: Generator | None) -> Iterator[Tensor]:
+        """The inputs at each of some runs of positions, as float32.
+
+        Args:
+            parts: positions, a batch each.
+            generator: source of whatever is random about the reading itself; None reads plainly.
+        """
+
+    def unchanged(self) -> Examples:
+        """The same examples, always read plainly."""
+
+    def first(self) -> Tensor:
+        """The first input, plainly, as a batch of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +66,23 @@ class TensorData:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def read(self, parts: Sequence[Tensor], generator: Generator | None) -> Iterator[Tensor]:
+        """The inputs at each of some runs of positions; nothing about it is random."""
+        for index in parts:
+            yield self.inputs.index_select(0, index.to(self.inputs.device))
+
+    def unchanged(self) -> TensorData:
+        """The same examples: they are read plainly anyway."""
+        return self
+
+    def first(self) -> Tensor:
+        """The first input as a batch of one."""
+        return self.inputs[:1]
+
+    def to(self, device: torch.device) -> TensorData:
+        """The examples in the memory of a device."""
+        return TensorData(self.inputs.to(device), self.targets.to(device))
+
     def subset(self, index: Tensor) -> TensorData:
         """The examples at the given positions, copied."""
         return TensorData(self.inputs[index], self.targets[index])
@@ -57,8 +100,13 @@ class ImageData:
         fill: the normalised value of the background, which pads a shifted picture.
     """
 
-    train: TensorData
-    validation: TensorData
-    test: TensorData
+    train: Examples
+    validation: Examples
+    test: Examples
     classes: int
     fill: float
+
+    def to(self, device: torch.device) -> ImageData:
+        """What is held in memory moved to a device, where batches are then made; what lies in files is left there."""
+        parts = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        return replace(self, **{n: part.to(device) for n, part in parts.items() if isinstance(part, TensorData)})

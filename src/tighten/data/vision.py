@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tighten.data.split import split_validation
 from tighten.data.tensors import ImageData, TensorData
-from tighten.data.torchvision_ops import import_torchvision
 from tighten.errors import DataError
+from tighten.torchvision_ops import import_torchvision
 
 CLASSES = 10
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn, update_bn
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn
 
 
 class Average:
@@ -35,13 +34,12 @@ class Average:
             self.mean.update_parameters(self.model)
 
     @torch.no_grad()
-    def put_into(self, model: nn.Module, inputs: Iterable[Tensor]) -> None:
-        """The model's parameters set to the mean, and batch norm statistics taken anew from `inputs`."""
+    def put_into(self, model: nn.Module) -> None:
+        """The model's parameters set to the mean; batch norm statistics are those of other weights from then on."""
         if self.mean is None or int(self.mean.n_averaged) == 0:
             return
         for own, mean in zip(model.parameters(), self.mean.module.parameters(), strict=True):
             own.copy_(mean)
-        update_bn(inputs, model)
 
     def state_dict(self) -> dict[str, Any] | None:
         """What a checkpoint needs."""

@@ -77,4 +77,6 @@ def _key(recipe: Recipe, precision: Precision, seed: int) -> str:
     fields = recipe.model_dump(
         include={"model", "data", "data_settings", "validation", "batch_size", "optimizer", "augment"}
     )
+    if recipe.optimizer_settings:  # left out otherwise: networks of older runs are found again
+        fields["optimizer_settings"] = recipe.optimizer_settings
     return hashlib.sha256(repr((fields, precision, recipe.dense.model_dump(), seed)).encode()).hexdigest()[:12]

@@ -24,7 +24,8 @@ def check_folder(out: Path, kept: Path, ours: str, resume: bool) -> None:
     if kept.exists():
         if kept.read_text(encoding="utf-8") != ours:
             raise RunError(
-                f"the run folder '{out}' belongs to another recipe, seed or trained network: choose another --out"
+                f"the run folder '{out}' belongs to another recipe, seed, effort or trained network: "
+                "choose another --out"
             )
         if not resume:
             raise RunError(

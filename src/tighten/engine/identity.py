@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from tighten.engine.pretrained import is_published
 from tighten.errors import RunError
 from tighten.recipes import Recipe
 
@@ -27,6 +28,8 @@ def identity(recipe: Recipe) -> str:
 
 
 def _line(what: str, path: str, fix: str) -> str:
+    if is_published(path):
+        return f"# {what} {path}\n"
     try:
         with open(path, "rb") as file:
             return f"# {what} of SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}\n"

@@ -47,8 +47,10 @@ def prepare(recipe: Recipe, *, root: Path | None, download: bool, seed: int, lis
         raise RecipeError(f"the model '{recipe.model}' makes a {type(model).__name__}, not a torch.nn.Module")
     if weights is not None:
         weights.load_into(model)
+    if accelerator.device.type != "cpu":
+        data = data.to(accelerator.device)
     model = model.to(accelerator.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    kind = load_named(recipe.optimizer, "optimizer")
+    _optimizer(recipe, model, 1e-3)  # what cannot be made is told before anything is trained
     return Trainer(
         model=model,
         data=data,
@@ -56,10 +58,23 @@ def prepare(recipe: Recipe, *, root: Path | None, download: bool, seed: int, lis
         batch_size=recipe.batch_size,
         generator=torch.Generator().manual_seed(seed),
         augment=augmentation(recipe.augment, data),
-        optimizer=lambda net, learning_rate: kind(net.parameters(), lr=learning_rate),
+        optimizer=lambda net, learning_rate: _optimizer(recipe, net, learning_rate),
         listener=listener,
         precision=resolve(recipe.precision, accelerator.device),
     )
+
+
+def _optimizer(recipe: Recipe, net: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    kind = load_named(recipe.optimizer, "optimizer")
+    try:
+        made = kind(net.parameters(), lr=learning_rate, **recipe.optimizer_settings)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"the optimizer '{recipe.optimizer}' cannot be made with {recipe.optimizer_settings}: {error}"
+        ) from error
+    if not isinstance(made, torch.optim.Optimizer):
+        raise RecipeError(f"the optimizer '{recipe.optimizer}' is a {type(made).__name__}: name one of torch.optim")
+    return made
 
 
 def load_data(path: str, settings: Mapping[str, Any], root: Path | None, *, download: bool, **chance: int) -> ImageData:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tighten.artifact import Artifact
 from tighten.errors import RunError, TightenError
+from tighten.imports import load_named
 
 COUNTER = ".num_batches_tracked"
 """How many batches a batch norm has seen; nothing depends on it, so files may leave it out."""
@@ -37,11 +38,15 @@ class Pretrained:
     def open(cls, path: Path) -> Pretrained:
         """The weights in a `.safetensors`, `.npz`, `.pt`, `.pth` or `.tight` file. Nothing in it is executed.
 
-        A `.npz` holds one array per state-dict name, a `.pt` the state dict itself or one under "state_dict".
+        A `.npz` holds one array per state-dict name, a `.pt` the state dict itself or one under "state_dict". An
+        import path, such as `torchvision.models:ResNet18_Weights.IMAGENET1K_V1`, names weights that torchvision
+        fetches and keeps.
 
         Raises:
             RunError: the file is missing, damaged, or holds something else.
         """
+        if is_published(str(path)):
+            return cls(path, _tensors(path, _published(str(path))))
         readers = {".safetensors": _safetensors, ".npz": _npz, ".pt": _torch, ".pth": _torch, ".tight": _tight}
         kind = path.suffix.lower()
         if kind not in readers:
@@ -79,6 +84,22 @@ class Pretrained:
                 f"{_fix(set(own), set(self.state))}"
             )
         model.load_state_dict({**own, **self.state})
+
+
+def is_published(weights: str) -> bool:
+    """Whether weights are named by import path, not by file."""
+    return weights.startswith("torchvision.") and ":" in weights
+
+
+def _published(name: str) -> Mapping[Any, Any]:
+    found = load_named(name, "weights")
+    try:
+        state: Mapping[Any, Any] = found.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError, AttributeError) as error:
+        raise RunError(
+            f"the weights '{name}' cannot be had ({_first_line(error)}): give a file of them with --weights FILE"
+        ) from error
+    return state
 
 
 def _fix(wanted: set[str], found: set[str]) -> str:

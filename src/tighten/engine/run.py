@@ -39,6 +39,11 @@ def planned_facts(recipe: Recipe) -> dict[str, Any]:
     return {**recipe.facts(), "claims": CLAIMS}
 
 
+def effort_line(effort: float) -> str:
+    """What the text of a run folder says of other epochs than the recipe's own."""
+    return "" if effort == 1 else f"# effort {effort:g}\n"
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run ended with.
@@ -51,6 +56,7 @@ class Result:
         epochs: trained after the dense network.
         seconds: of these epochs.
         file: the `.tight` file.
+        effort: factor on the epochs that the recipe asks for; with less than 1 the result is a partial one.
     """
 
     report: Report
@@ -60,6 +66,7 @@ class Result:
     epochs: int
     seconds: float
     file: Path
+    effort: float = 1.0
 
 
 def run(
@@ -74,6 +81,7 @@ def run(
     start: Path | None = None,
     weights: Path | None = None,
     dense_folder: Path | None = None,
+    effort: float = 1.0,
     listener: Listener | None = None,
 ) -> Result:
     """The recipe carried out in a run folder.
@@ -91,11 +99,13 @@ def run(
         start: a `.tight` file whose network and promises the stages go on from; the dense network still teaches.
         weights: a file with the trained network, in place of the recipe's own dense training; see `Pretrained`.
         dense_folder: where the dense network is kept; by default `.dense` beside the run folder.
+        effort: factor on all epochs; what comes of less than 1 is labelled a partial result.
         listener: hears of progress.
 
     Raises:
         TightenError: whatever cannot be done, told before anything is lost.
     """
+    recipe = recipe.with_effort(effort)
     if weights is not None:
         recipe = recipe.starting_from(str(weights))
     job = _Job(
@@ -105,9 +115,10 @@ def run(
         root=root,
         start=start,
         dense_folder=dense_folder or out.parent / ".dense",
+        effort=effort,
         listener=listener or Listener(),
     )
-    kept, ours = out / "recipe.toml", f"# seed {job.seed}\n{identity(recipe)}{text}"
+    kept, ours = out / "recipe.toml", f"# seed {job.seed}\n{effort_line(effort)}{identity(recipe)}{text}"
     check_folder(out, kept, ours, resume)
     job.prepare(download)
     # Only now: a run that could not begin leaves nothing behind that stands in the way of the next try.
@@ -125,8 +136,10 @@ class _Job:
         root: Path | None,
         start: Path | None,
         dense_folder: Path,
+        effort: float,
         listener: Listener,
     ) -> None:
+        self.effort = effort
         self.recipe, self.out, self.seed, self.root = recipe, out, seed, root
         self.start, self.dense_folder, self.listener = start, dense_folder, listener
         self.memory = Memory(out / "stages.json")
@@ -264,7 +277,8 @@ class _Job:
         artifact = self.session.artifact({**recipe.facts(), "claims": claims})
         artifact.save(file)
         validation = accuracy(trainer.model, trainer.data.validation)
-        result = Result(report(artifact), self.dense_accuracy, final, validation, len(self.history), self.seconds, file)
+        figures, epochs = report(artifact), len(self.history)
+        result = Result(figures, self.dense_accuracy, final, validation, epochs, self.seconds, file, self.effort)
         checkpoint.write_json(self.out / "result.json", self._facts(result))
         self.listener.note(f"drawn: {write_report(self.out)}")
         return result
@@ -272,13 +286,14 @@ class _Job:
     def _fold(self) -> None:
         if not self.recipe.fold:
             return
-        folding = self.session.fold(self.trainer.data.train.inputs[:1])
+        folding = self.session.fold(self.trainer.data.train.first())
         if folding.parameters:
             self.listener.note(f"folded: {folding.weights:,} weights and {folding.biases:,} biases became zero")
 
     def _facts(self, result: Result) -> dict[str, Any]:
         return {
             "recipe": self.recipe.name,
+            **({} if self.effort == 1 else {"effort": self.effort, "partial": self.effort < 1}),
             "seed": self.seed,
             "dense_accuracy": result.dense_accuracy,
             "accuracy": result.accuracy,

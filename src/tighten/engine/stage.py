@@ -8,6 +8,7 @@ from typing import Any
 
 from tighten.attach import ActiveStage
 from tighten.engine.average import Average
+from tighten.engine.batch_norm import EXAMPLES, reestimate
 from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch
 from tighten.engine.trainer import Trainer
@@ -65,7 +66,9 @@ def train_stage(
             within = {name: part.state_dict() for name, part in parts.items()}
             keep(epoch, within if number < stage.epochs else None)
         hook.remove()
-        average.put_into(trainer.model, trainer.inputs())
+        average.put_into(trainer.model)
+    if stage.solver.stage.method.commits:
+        reestimate(trainer.model, trainer.inputs(EXAMPLES))
     found = accuracy(trainer.model, trainer.data.validation)
     trainer.listener.note(f"{stage} ended: validation {found:.2f} %")
     return found

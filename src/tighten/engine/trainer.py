@@ -55,9 +55,13 @@ class Trainer:
         """Optimizer steps in one epoch."""
         return math.ceil(len(self.data.train) / self.batch_size)
 
-    def inputs(self) -> Iterator[Tensor]:
-        """The training inputs in batches, in their order and unchanged."""
-        for inputs, _ in batches(self.data.train, self.batch_size, None):
+    def inputs(self, most: int) -> Iterator[Tensor]:
+        """At most so many training inputs in batches, unchanged, in an order of its own that is always the same."""
+        # Data sets may lie in the order of their classes.
+        order = torch.Generator().manual_seed(0)
+        for number, (inputs, _) in enumerate(batches(self.data.train.unchanged(), self.batch_size, order)):
+            if number * self.batch_size >= most:
+                return
             yield inputs.to(self.accelerator.device)
 
     def keep_teacher(self) -> None:
@@ -76,7 +80,8 @@ class Trainer:
         self.model.train()
         device = self.accelerator.device
         augment = self.augment if training.augment else None
-        for inputs, targets in batches(self.data.train, self.batch_size, self.generator, augment):
+        data = self.data.train if training.augment else self.data.train.unchanged()
+        for inputs, targets in batches(data, self.batch_size, self.generator, augment):
             loss = self._loss(inputs.to(device), targets.to(device), training.distill)
             value = loss.item()
             if not math.isfinite(value):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tighten.data.torchvision_ops import import_torchvision
 from tighten.errors import DataError, TrainingError
+from tighten.torchvision_ops import import_torchvision
 
 
 @contextmanager

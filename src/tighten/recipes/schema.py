@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from tighten import allocation, methods
 from tighten.allocation import Budget, Shares
 from tighten.errors import RecipeError
+from tighten.imports import load_named
 from tighten.plan import Plan, Stage
 from tighten.recipes.shares import with_shares
 from tighten.recipes.shrink import ShrinkTable
@@ -86,7 +87,7 @@ class StageTable(Training):
         )
 
     def _sets(self) -> dict[Selector, Set]:
-        sets: dict[Selector, Set] = {site: from_data(data) for site, data in self.sets.items()}
+        sets: dict[Selector, Set] = {_selector(site): from_data(data) for site, data in self.sets.items()}
         if self.shares is None:
             return sets
         if self.budget is not None:
@@ -106,6 +107,7 @@ class Recipe(Strict):
     seed: int = 0
     batch_size: int = Field(128, ge=1)
     optimizer: str = "torch.optim:Adam"
+    optimizer_settings: dict[str, Any] = Field(default_factory=dict)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     augment: list[dict[str, Any]] = Field(default_factory=list)
     fold: bool = True
@@ -128,10 +130,34 @@ class Recipe(Strict):
         """The same recipe with the network of a file in place of its dense training."""
         return self.model_copy(update={"dense": Dense(weights=weights)})
 
+    def with_effort(self, effort: float) -> Recipe:
+        """The same recipe with all its epochs times a factor, none below one.
+
+        Raises:
+            RecipeError: the factor is not positive.
+        """
+        if not effort > 0:
+            raise RecipeError(f"an effort of {effort} trains nothing: give a factor on all epochs, such as 0.1")
+        if effort == 1:
+            return self
+        dense = self.dense
+        if dense.epochs:
+            dense = dense.model_copy(update={"epochs": max(1, round(dense.epochs * effort))})
+        stages = [s.model_copy(update={"epochs": max(1, round(s.epochs * effort))}) for s in self.stages]
+        return self.model_copy(update={"dense": dense, "stages": stages})
+
     def facts(self) -> dict[str, Any]:
         """What a `.tight` file says of its model and data, so that its accuracy can be found again."""
         settings = {"data_settings": self.data_settings} if self.data_settings else {}
         return {"model": self.model, "data": self.data, **settings}
+
+
+def _selector(site: str) -> Selector:
+    """A name or pattern as it is, or the function at an import path."""
+    if ":" not in site:
+        return site
+    found: Selector = load_named(site, "selector")
+    return found
 
 
 def _method(data: dict[str, Any]) -> methods.Method:

@@ -59,6 +59,8 @@ def subtitle(last: Run | None) -> str:
         return ""
     meta, result = last.artifact.meta, last.result
     words = [f"{meta[key]}" for key in ("model", "data") if key in meta]
+    if result.effort < 1:
+        words.insert(0, f"PARTIAL RESULT: {result.effort:g} of the recipe's epochs")
     words += [f"seed {result.seed}", result.finished.replace("T", " ").removesuffix("Z")]
     return " · ".join(word for word in words if word)
 

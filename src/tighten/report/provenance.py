@@ -44,6 +44,7 @@ def commands(found: Run | Shrunk, last: Run | None) -> list[tuple[str, str]]:
     folder = found.folder
     if isinstance(found, Run):
         name, what, more = "recipe.toml", "run", ["--seed", str(found.result.seed)]
+        more += [] if found.result.effort == 1 else ["--effort", f"{found.result.effort:g}"]
     else:
         name, what, more = "shrink.toml", "shrink", _asked(found.recipe)
     again = folder.with_name(f"{folder.name}-again")

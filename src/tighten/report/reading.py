@@ -54,6 +54,7 @@ class Result(BaseModel):
     commit: str | None = None
     root: str | None = None
     weights: str | None = None
+    effort: float = 1.0
     history: list[Epoch]
     dense_history: list[Epoch] = []
 

@@ -24,6 +24,7 @@ class SiteReport:
         bits: bits that tell the levels apart; 32 for free float32 values.
         positions, values, tables: bytes in the file.
         axes: of the tensor; with two or more it is a weight, else a bias or a part of a batch norm.
+        scales: numbers that the levels are multiplied with: one for the site, or one for each output channel.
     """
 
     name: str
@@ -35,6 +36,7 @@ class SiteReport:
     values: int
     tables: int
     axes: int
+    scales: int = 0
 
     @property
     def is_weight(self) -> bool:
@@ -82,6 +84,11 @@ class Report:
         return sum(site.kept for site in self.sites if site.is_weight)
 
     @property
+    def scales(self) -> int:
+        """Scales of the levels of all sites."""
+        return sum(site.scales for site in self.sites)
+
+    @property
     def rate(self) -> float:
         """The pruning rate of the constrained weights, biases not counted."""
         return self.weights / max(1, self.kept)
@@ -99,7 +106,8 @@ class Report:
     def to_data(self) -> dict[str, Any]:
         """The figures as JSON-able data."""
         rates = {"rate": self.rate, "rate_with_biases": self.rate_with_biases, "bytes_rate": self.bytes_rate}
-        return {**asdict(self), "weights": self.weights, "kept": self.kept, **rates}
+        counts = {"weights": self.weights, "kept": self.kept, "scales": self.scales}
+        return {**asdict(self), **counts, **rates}
 
     def __str__(self) -> str:
         lines = [f"{'site':<24}{'weights':>10}{'kept':>9}{'rate':>8}{'levels':>8}{'bits':>6}{'bytes':>8}"]
@@ -108,11 +116,12 @@ class Report:
             lines.append(f"{s.name:<24}{s.weights:>10,}{s.kept:>9,}{s.rate:>7.1f}x{levels:>8}{s.bits:>6}{s.bytes:>8,}")
         z = self.sizes
         pruned = f" and {self.kept_biases:,} of {self.biases:,} biases" if self.kept_biases < self.biases else ""
+        scales = f" ({self.scales:,} scales)" if self.scales else ""
         lines.append(
             f"{self.kept:,} of {self.weights:,} weights{pruned}: "
             f"{self.rate:.1f}x ({self.rate_with_biases:.1f}x with biases); "
             f"{z.total:,} bytes on disk, {self.bytes_rate:.0f}x smaller: positions {z.positions:,}, "
-            f"values {z.values:,}, tables {z.tables:,}, rest {z.rest:,}, header {z.header:,}"
+            f"values {z.values:,}, tables {z.tables:,}{scales}, rest {z.rest:,}, header {z.header:,}"
         )
         return "\n".join(lines)
 
@@ -127,7 +136,7 @@ def report(artifact: Artifact) -> Report:
         levels = _levels(code)
         bits = math.ceil(math.log2(max(2, levels))) if levels is not None else code.dense().element_size() * 8
         entry = (name, math.prod(code.shape), kept, levels, bits, part.positions, part.values, part.tables)
-        sites.append(SiteReport(*entry, axes=len(code.shape)))
+        sites.append(SiteReport(*entry, axes=len(code.shape), scales=_scales(code)))
     free = sum(t.numel() for t in artifact.rest.values() if t.is_floating_point())
     biases = free + sum(site.weights for site in sites if not site.is_weight)
     kept_biases = free + sum(site.kept for site in sites if not site.is_weight)
@@ -139,3 +148,8 @@ def _levels(code: Code) -> int | None:
     """Levels in use (per scale), whatever the table offers; None where the values are free."""
     inner = code.inner if isinstance(code, Sparse) else code
     return len(torch.unique(inner.index)) if isinstance(inner, Indexed) else None
+
+
+def _scales(code: Code) -> int:
+    inner = code.inner if isinstance(code, Sparse) else code
+    return inner.scale.numel() if isinstance(inner, Indexed) else 0

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tighten.data.torchvision_ops import import_torchvision
 from tighten.errors import DataError
+from tighten.torchvision_ops import import_torchvision
 
 
 def in_a_new_process(code: str) -> str:
@@ -17,7 +17,7 @@ def in_a_new_process(code: str) -> str:
 
 def test_models_and_transforms_work_after_the_import() -> None:
     out = in_a_new_process(
-        "from tighten.data.torchvision_ops import import_torchvision\n"
+        "from tighten.torchvision_ops import import_torchvision\n"
         "tv = import_torchvision()\n"
         "assert import_torchvision() is tv\n"
         "import torch, torchvision\n"
@@ -34,7 +34,7 @@ def test_working_torchvision_is_left_alone() -> None:
     out = in_a_new_process(
         "import sys, types\n"
         "sys.modules['torchvision'] = working = types.ModuleType('torchvision')\n"
-        "from tighten.data import torchvision_ops\n"
+        "from tighten import torchvision_ops\n"
         "assert torchvision_ops.import_torchvision() is working\n"
         "print(torchvision_ops._declare_operators.cache_info().currsize)\n"
     )
