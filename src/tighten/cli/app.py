@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tighten import recipes as recipe_book
 from tighten.cli.allocate import allocate
+from tighten.cli.cite import cite
 from tighten.cli.export import export
 from tighten.cli.follow import watch
 from tighten.cli.options import (
@@ -138,6 +139,7 @@ def verify(
 
 app.command()(report)
 app.command()(export)
+app.command()(cite)
 app.command()(watch)
 
 

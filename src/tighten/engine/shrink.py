@@ -87,6 +87,7 @@ class _Walk:
         self.recipe, self.out, self.seed, self.root = recipe, out, seed, root
         self.goal, self.bits, self.listener = goal, bits, listener
         self.record = out / "way.json"
+        self.fewest = 1
         self.dense_folder = out.parent / ".dense"
 
     def prepare(self, gate: Gate, download: bool) -> Search:
@@ -94,6 +95,8 @@ class _Walk:
         trainer = prepare(self.recipe, root=self.root, download=download, seed=self.seed, listener=self.listener)
         table = self.recipe.shrink
         named = sites.select(trainer.model, table.open_sets())
+        # Each site keeps a weight, or it is dead.
+        self.fewest = len(named)
         entries = sum(t.numel() for t in sites.tensors(trainer.model, list(named)).values())
         start, goal = float(entries), None
         if self.goal is not None and self.goal.bytes is not None:
@@ -118,6 +121,8 @@ class _Walk:
             self.way = Way.load(self.record)
         table = self.recipe.shrink
         while (size := search.next(pruned := self._steps("prune"))) is not None:
+            if not self._in_bytes and size < self.fewest:
+                break
             stages = table.prune(self._budget(size), f"{search.start / size:.4g}x")
             self._step(search, "prune", stages, search.best(pruned), size)
         passed = sorted((s for s in self._steps("prune") if s.passed), key=lambda s: s.size)
