@@ -18,12 +18,13 @@ from typer.testing import CliRunner
 from tighten.cli.app import app
 from tighten.data.torchvision_ops import import_torchvision
 from tighten.errors import DataError, TightenError
+from tighten.export import FORMS
 from tighten.recipes import parse
 
 with contextlib.suppress(DataError):
     import_torchvision()
 
-ONLY_SHOWN = {"git", "cd", "make", "pip", "source", "tensorboard", "./main"}
+ONLY_SHOWN = {"git", "python3", "cd", "make", "pip", "source", "tensorboard", "./main"}
 """Programs that are not started: the installation is what these tests run in, and the rest waits for people."""
 HEAD = 'name = "a"\nmodel = "tighten.zoo:LeNet5"\ndata = "tighten.data:mnist"\n'
 BY_PAGE = {path.relative_to(ROOT).as_posix(): blocks(path) for path in PAGES}
@@ -109,6 +110,7 @@ class Reader:
 def folder(tmp_path, monkeypatch):
     """A working folder that looks like the repository to who reads there."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tighten.export.FORMS", dict(FORMS))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("results", "examples", "benchmarks"):

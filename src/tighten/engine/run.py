@@ -17,6 +17,7 @@ from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.folder import check_folder
 from tighten.engine.identity import identity
+from tighten.engine.latency import keep_latency
 from tighten.engine.memory import Memory
 from tighten.engine.prepare import prepare
 from tighten.engine.prices import priced
@@ -75,6 +76,7 @@ def run(
     weights: Path | None = None,
     dense_folder: Path | None = None,
     listener: Listener | None = None,
+    timed: bool = True,
 ) -> Result:
     """The recipe carried out in a run folder.
 
@@ -92,6 +94,7 @@ def run(
         weights: a file with the trained network, in place of the recipe's own dense training; see `Pretrained`.
         dense_folder: where the dense network is kept; by default `.dense` beside the run folder.
         listener: hears of progress.
+        timed: whether the latency of the result is measured for its report, which takes some seconds.
 
     Raises:
         TightenError: whatever cannot be done, told before anything is lost.
@@ -106,6 +109,7 @@ def run(
         start=start,
         dense_folder=dense_folder or out.parent / ".dense",
         listener=listener or Listener(),
+        timed=timed,
     )
     kept, ours = out / "recipe.toml", f"# seed {job.seed}\n{identity(recipe)}{text}"
     check_folder(out, kept, ours, resume)
@@ -126,8 +130,9 @@ class _Job:
         start: Path | None,
         dense_folder: Path,
         listener: Listener,
+        timed: bool,
     ) -> None:
-        self.recipe, self.out, self.seed, self.root = recipe, out, seed, root
+        self.recipe, self.out, self.seed, self.root, self.timed = recipe, out, seed, root, timed
         self.start, self.dense_folder, self.listener = start, dense_folder, listener
         self.memory = Memory(out / "stages.json")
         self.recovery = Recovery(recipe.recover)
@@ -266,6 +271,8 @@ class _Job:
         validation = accuracy(trainer.model, trainer.data.validation)
         result = Result(report(artifact), self.dense_accuracy, final, validation, len(self.history), self.seconds, file)
         checkpoint.write_json(self.out / "result.json", self._facts(result))
+        if self.timed:
+            keep_latency(trainer.model, trainer.data.test.inputs[:1], self.out, self.listener)
         self.listener.note(f"drawn: {write_report(self.out)}")
         return result
 
