@@ -1,6 +1,7 @@
 # make demo   trains and compresses a small network on real digits, in about a minute
+# make docs   the documentation as a site, in build/site
 # make test   style, types, module directions and tests
-# Both prepare a virtual environment on the first call and use it again on the next.
+# All prepare a virtual environment on the first call and use it again on the next.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,10 +12,10 @@ DEMO_OUT ?= runs/digits
 DEMO ?= $(BIN)/tighten run digits --out $(DEMO_OUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo docs test test-slow lint format clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -39,7 +40,11 @@ lint: $(VENV)/.stamp-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: lint
+# Every warning is an error. The notice that is turned off advertises another program.
+docs: $(VENV)/.stamp-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+test: lint docs
 	$(BIN)/python -m pytest -q -m "not slow"
 
 test-slow: $(VENV)/.stamp-dev

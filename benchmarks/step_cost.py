@@ -3,7 +3,8 @@
 
     python benchmarks/step_cost.py [--threads 1] [--steps 8] [--rounds 3] [--model lenet5 resnet18]
 
-A step is forward, backward and Adam on random pictures, batch 64: LeNet-5 on 28 x 28, ResNet-18 on 224 x 224 (torchvision's).
+A step is forward, backward and Adam on random pictures, batch 64: LeNet-5 on 28 x 28, torchvision's ResNet-18 on
+224 x 224.
 An ADMM stage has a budget for all weights, and updates Z once in the timed steps, as `--steps` says of how many;
 plain and attached rounds take turns on the same network. Memory counts every tensor that the stage holds.
 """
@@ -17,7 +18,7 @@ import torch
 from torch import nn
 
 import tighten as tt
-from tighten.data.torchvision_ops import import_torchvision
+from tighten.torchvision_ops import import_torchvision
 from tighten.zoo import LeNet5
 
 BATCH = 64

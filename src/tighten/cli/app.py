@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,10 @@ from rich.table import Table
 
 from tighten import recipes as recipe_book
 from tighten.cli.allocate import allocate
+from tighten.cli.cite import cite
 from tighten.cli.export import export
 from tighten.cli.follow import watch
+from tighten.cli.init import init
 from tighten.cli.options import (
     DataOption,
     DownloadOption,
@@ -85,6 +88,7 @@ def run(
     console.print(f"written: {result.file}", highlight=False)
 
 
+app.command()(init)
 app.command()(shrink)
 app.command()(allocate)
 
@@ -142,11 +146,15 @@ def verify(
 
 app.command()(report)
 app.command()(export)
+app.command()(cite)
 app.command()(watch)
 
 
 def main() -> None:
     """The program: errors made on purpose become one line and exit code 2."""
+    # As `python -m` does: a recipe may name a model or data in the working folder.
+    if not sys.flags.safe_path and "" not in sys.path:
+        sys.path.insert(0, "")
     try:
         app()
     except TightenError as error:

@@ -30,6 +30,7 @@ def provenance(root: Path | None, weights: str | None, start: Path | None) -> di
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
+        "processor": processor(),
         "system": platform.system(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "commit": commit(Path.cwd()),
@@ -37,6 +38,16 @@ def provenance(root: Path | None, weights: str | None, start: Path | None) -> di
         "weights": weights,
         "start": None if start is None else str(start),
     }
+
+
+def processor() -> str:
+    """The name of the processor, or of its kind where the system does not say more."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), "") or platform.processor() or platform.machine()
 
 
 def commit(folder: Path) -> str | None:

@@ -17,6 +17,7 @@ from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.folder import check_folder
 from tighten.engine.identity import identity
+from tighten.engine.latency import keep_latency
 from tighten.engine.memory import Memory
 from tighten.engine.prepare import prepare
 from tighten.engine.prices import priced
@@ -83,6 +84,7 @@ def run(
     dense_folder: Path | None = None,
     effort: float = 1.0,
     listener: Listener | None = None,
+    timed: bool = True,
 ) -> Result:
     """The recipe carried out in a run folder.
 
@@ -101,6 +103,7 @@ def run(
         dense_folder: where the dense network is kept; by default `.dense` beside the run folder.
         effort: factor on all epochs; what comes of less than 1 is labelled a partial result.
         listener: hears of progress.
+        timed: whether the latency of the result is measured for its report, which takes some seconds.
 
     Raises:
         TightenError: whatever cannot be done, told before anything is lost.
@@ -117,6 +120,7 @@ def run(
         dense_folder=dense_folder or out.parent / ".dense",
         effort=effort,
         listener=listener or Listener(),
+        timed=timed,
     )
     kept, ours = out / "recipe.toml", f"# seed {job.seed}\n{effort_line(effort)}{identity(recipe)}{text}"
     check_folder(out, kept, ours, resume)
@@ -138,9 +142,10 @@ class _Job:
         dense_folder: Path,
         effort: float,
         listener: Listener,
+        timed: bool,
     ) -> None:
-        self.effort = effort
         self.recipe, self.out, self.seed, self.root = recipe, out, seed, root
+        self.effort, self.timed = effort, timed
         self.start, self.dense_folder, self.listener = start, dense_folder, listener
         self.memory = Memory(out / "stages.json")
         self.recovery = Recovery(recipe.recover)
@@ -280,6 +285,8 @@ class _Job:
         figures, epochs = report(artifact), len(self.history)
         result = Result(figures, self.dense_accuracy, final, validation, epochs, self.seconds, file, self.effort)
         checkpoint.write_json(self.out / "result.json", self._facts(result))
+        if self.timed:
+            keep_latency(trainer.model, trainer.data.test.first(), self.out, self.listener)
         self.listener.note(f"drawn: {write_report(self.out)}")
         return result
 

@@ -10,13 +10,14 @@ from typing import Any
 from tighten import sites
 from tighten.allocation import Budget
 from tighten.allocation.budget import PLAIN_BITS
-from tighten.artifact import Artifact
+from tighten.artifact import Artifact, load
 from tighten.engine import checkpoint
 from tighten.engine.dense import dense_network
 from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Listener
 from tighten.engine.folder import check_folder
 from tighten.engine.identity import identity
+from tighten.engine.latency import keep_latency
 from tighten.engine.prepare import prepare
 from tighten.engine.run import planned_facts, run
 from tighten.engine.way import Kind, Walked, Way
@@ -87,13 +88,18 @@ class _Walk:
         self.recipe, self.out, self.seed, self.root = recipe, out, seed, root
         self.goal, self.bits, self.listener = goal, bits, listener
         self.record = out / "way.json"
+        self.fewest = 1
         self.dense_folder = out.parent / ".dense"
 
     def prepare(self, gate: Gate, download: bool) -> Search:
         """The dense network, trained or found, measured; and the search that starts from it."""
-        trainer = prepare(self.recipe, root=self.root, download=download, seed=self.seed, listener=self.listener)
+        self.trainer = trainer = prepare(
+            self.recipe, root=self.root, download=download, seed=self.seed, listener=self.listener
+        )
         table = self.recipe.shrink
         named = sites.select(trainer.model, table.open_sets())
+        # Each site keeps a weight, or it is dead.
+        self.fewest = len(named)
         entries = sum(t.numel() for t in sites.tensors(trainer.model, list(named)).values())
         start, goal = float(entries), None
         if self.goal is not None and self.goal.bytes is not None:
@@ -118,6 +124,8 @@ class _Walk:
             self.way = Way.load(self.record)
         table = self.recipe.shrink
         while (size := search.next(pruned := self._steps("prune"))) is not None:
+            if not self._in_bytes and size < self.fewest:
+                break
             stages = table.prune(self._budget(size), f"{search.start / size:.4g}x")
             self._step(search, "prune", stages, search.best(pruned), size)
         passed = sorted((s for s in self._steps("prune") if s.passed), key=lambda s: s.size)
@@ -170,6 +178,7 @@ class _Walk:
             start=start,
             dense_folder=self.dense_folder,
             listener=self.listener,
+            timed=False,
         )
         kept = sum(site.kept for site in result.report.sites)
         found = Walked(
@@ -197,6 +206,9 @@ class _Walk:
     def _finished(self, best: Walked | None) -> Way:
         if best is not None:
             Artifact.open(self._file(best.name)).save(self.out / "net.tight")
+            load(self.out / "net.tight", self.trainer.model)
+            example = self.trainer.data.test.first()
+            keep_latency(self.trainer.model, example, self.out / best.name, self.listener)
         self.way = replace(self.way, best="" if best is None else best.name)
         self.way.save(self.record)
         points = [

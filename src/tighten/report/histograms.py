@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_SITES = 12
 MOST_ROWS = 7
 MOST_LEVELS = 64
+HIGH = 0.85
+"""Of a row whose floor is one above that of the next: the fullest bin."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +59,22 @@ def histogram(site: str, moments: Sequence[Moment], code: Code, name: str) -> Ma
     reach = max([s.reach for _, s in rows] + [spread.reach]) or 1.0
 
     def draw(figure: Figure) -> None:
-        many = figure.subplots(len(rows) + 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (i, row) in zip(many[:-1], rows, strict=True):
-            _bins(axes, row, MUTED if i == 0 else SECOND)
-            _named(axes, str(i), reach)
+        # Axes of its own for each row would take most of the time of a page.
+        axes = figure.add_subplot()
+        for place, (i, row) in enumerate(rows):
+            _row(axes, str(i), reach, len(rows) - place)
+            _bins(axes, row, MUTED if i == 0 else SECOND, len(rows) - place)
+        _row(axes, "end", reach, 0)
         if ends is None:
-            _bins(many[-1], spread, MAIN)
+            _bins(axes, spread, MAIN, 0)
         else:
-            many[-1].vlines(
-                ends.values, 0, [count / max(ends.counts) for count in ends.counts], color=MAIN, linewidth=2
-            )
-        for axes in many[:-1] if ends is not None else []:
-            for value in ends.values if ends is not None else ():
-                axes.axvline(value, color=LINE, linewidth=0.6, zorder=0)
-        _named(many[-1], "end", reach)
-        many[-1].spines["bottom"].set_visible(True)
-        many[-1].tick_params(bottom=True, labelbottom=True)
+            axes.vlines(ends.values, 1, len(rows) + 1, color=LINE, linewidth=0.6, zorder=0)
+            heights = [HIGH * count / max(ends.counts) for count in ends.counts]
+            axes.vlines(ends.values, 0, heights, color=MAIN, linewidth=2)
+        axes.set_xlim(-1.05 * reach, 1.05 * reach)
+        axes.set_ylim(0, len(rows) + 1)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
 
     return svg(name, "weights before, during and after, one row a moment", 0.55 + 0.3 * (len(rows) + 1), draw, 0.4)
 
@@ -84,20 +86,18 @@ def chosen(codes: dict[str, Code]) -> list[str]:
     return [name for name in weights if name in largest]
 
 
-def _bins(axes: Axes, spread: Spread, colour: str) -> None:
+def _bins(axes: Axes, spread: Spread, colour: str, floor: float) -> None:
     if not spread.reach:
         return
     edges = np.linspace(-spread.reach, spread.reach, len(spread.counts) + 1)
-    heights = np.array(spread.counts, float) / max(1, *spread.counts)
-    axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, linewidth=0)
-    axes.stairs(heights, edges, color=colour, linewidth=0.8)
+    heights = floor + HIGH * np.array(spread.counts, float) / max(1, *spread.counts)
+    axes.stairs(heights, edges, baseline=floor, fill=True, color=colour, alpha=0.35, linewidth=0)
+    axes.stairs(heights, edges, baseline=floor, color=colour, linewidth=0.8)
 
 
-def _named(axes: Axes, name: str, reach: float) -> None:
-    axes.set_xlim(-1.05 * reach, 1.05 * reach)
-    axes.set_ylim(0, 1.15)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(bottom=False, labelbottom=False)
-    axes.annotate(name, (0, 0), (-4, 2), xycoords="axes fraction", textcoords="offset points", ha="right",
-                  fontsize=7.5, color=INK)  # fmt: skip
+def _row(axes: Axes, name: str, reach: float, floor: int) -> None:
+    """The floor of a row, and its name beside it."""
+    if floor:
+        axes.plot([-1.05 * reach, 1.05 * reach], [floor, floor], color=LINE, linewidth=0.8)
+    axes.annotate(name, (0, floor), (-4, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                  ha="right", fontsize=7.5, color=INK)  # fmt: skip

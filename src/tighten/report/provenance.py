@@ -26,7 +26,7 @@ def facts(found: Run | Shrunk, last: Run | None) -> list[tuple[str, str]]:
         "seed": str(r.seed),
         "finished": r.finished,
         "training": f"{seconds:.0f} s after the dense network, {r.precision or 'fp32'}",
-        "machine": " ".join(word for word in (r.system, r.machine) if word),
+        "machine": " ".join(word for word in (r.system, r.machine, r.processor) if word),
         "threads": str(r.threads) if r.threads else "",
         "versions": ", ".join(f"{name} {number}" for name, number in versions if number),
         "commit": r.commit or "",

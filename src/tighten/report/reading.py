@@ -49,6 +49,7 @@ class Result(BaseModel):
     python: str = ""
     threads: int = 0
     machine: str = ""
+    processor: str = ""
     system: str = ""
     finished: str = ""
     commit: str | None = None

@@ -24,7 +24,8 @@ class Codebook(LevelSet):
     Projection: exact for given values and for at most 1024 different entries; beyond that see `factor`.
     Shape: any.
     Cost: a sort, and levels * 1024^2 operations.
-    Source: Han et al., "Deep Compression", arXiv 1510.00149, section 3 (k-means, by Lloyd's alternation there).
+    Source: Han et al., "Deep Compression", arXiv 1510.00149, section 3 (k-means, by Lloyd's alternation there);
+    exact k-means: Wang and Song, "Ckmeans.1d.dp", The R Journal 3/2 (2011).
 
     Args:
         bits: 1 to 8; one of the three is given.

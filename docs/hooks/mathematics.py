@@ -1,0 +1,18 @@
+"""Formulas of the pages as MathML, which browsers draw by themselves.
+
+Written as GitHub reads them, too: a block fenced as `math`, or `$` around back quotes inside a line.
+"""
+
+import re
+from typing import Any
+
+from latex2mathml.converter import convert
+
+BLOCK = re.compile(r"^```math\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"\$`([^`\n]+)`\$")
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The text of a page with its formulas replaced."""
+    markdown = BLOCK.sub(lambda m: f'<div class="formula">{convert(m[1].strip(), display="block")}</div>', markdown)
+    return INLINE.sub(lambda m: convert(m[1]), markdown)
