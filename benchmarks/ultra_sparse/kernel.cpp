@@ -211,9 +211,10 @@ static float sixteen(const Net *n, const uint8_t *img, const uint8_t *lab, const
     backward(n, gw);
     return loss;
 }
-// One pass over `count` pictures in `order`, each moved by its shift (0 to 24), by Adam. teacher: [picture][25][10]. Returns the mean loss.
+// One pass over `count` pictures in `order`, each moved by its shift (0 to 24), by Adam; what is not free (0) stays. teacher:
+// [picture][25][10]. Returns the mean loss.
 extern "C" float epoch(Net *n, const uint8_t *img, const uint8_t *lab, const int *order, const int *shift, int count, int batch, const float *teacher,
-                       float T, float weight, float *m1, float *m2, long step, const float *rate) {
+                       float T, float weight, float *m1, float *m2, long step, const float *rate, const float *free_) {
     setup();
     int P = n->total, seen = 0;
     v16 *gw = (v16 *)aligned_alloc(64, sizeof(v16) * P);
@@ -227,7 +228,7 @@ extern "C" float epoch(Net *n, const uint8_t *img, const uint8_t *lab, const int
         for (int p = 0; p < P; p++) {
             float g = hsum(gw[p]) / batch;
             m1[p] += 0.1f * (g - m1[p]); m2[p] += 0.001f * (g * g - m2[p]);
-            n->theta[p] -= *rate * (m1[p] / c1) / (sqrtf(m2[p] / c2) + 1e-8f);
+            n->theta[p] -= free_[p] * *rate * (m1[p] / c1) / (sqrtf(m2[p] / c2) + 1e-8f);
         }
     }
     free(gw);

@@ -75,8 +75,9 @@ class SparseLeNet5:
             self.c.n[layer], self.c.ptr[layer], self.c.off[layer] = len(rows), starts.ctypes.data, offsets.ctypes.data
 
     def forget(self) -> None:
-        """Adam begins anew."""
+        """Adam begins anew, and everything may move."""
         self.m1, self.m2, self.step = np.zeros_like(self.theta), np.zeros_like(self.theta), 0
+        self.free = np.ones_like(self.theta)
 
     def unpack(self) -> None:
         """`state` from `theta`."""
@@ -106,6 +107,21 @@ class SparseLeNet5:
         for name in WEIGHTS:
             self.masks[name] |= ~self.masks[name] & (scores[name] >= threshold)
         self.pack()
+
+    def put(self, state: Mapping[str, torch.Tensor], fixed: Mapping[str, torch.Tensor]) -> None:
+        """The values of `state` where `fixed` says so, which stay from now on; only kept entries may be fixed."""
+        for name, place in self._places().items():
+            chosen = fixed[name].reshape(WEIGHTS.get(name, -1)).numpy()
+            values = state[name].reshape(chosen.shape).numpy()
+            where = self.where.get(name, ...)
+            self.theta[place] = np.where(chosen[where], values[where], self.theta[place])
+            self.free[place] = ~chosen[where]
+
+    def _places(self) -> dict[str, slice]:
+        """Where the tensors lie in `theta`."""
+        sizes = [*self.sizes, *(len(self.state[b]) for b in BIASES)]
+        ends = np.cumsum(sizes)
+        return {n: slice(e - s, e) for n, s, e in zip([*WEIGHTS, *BIASES], sizes, ends, strict=True)}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The network's state dict, for `tighten.zoo.LeNet5`."""

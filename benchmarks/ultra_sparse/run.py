@@ -5,9 +5,10 @@
     python benchmarks/ultra_sparse/run.py --table
 
 Goes on from the 246x network of the recipe `lenet5-mnist` with the same seed and its dense network as teacher, to 280x,
-450x and 700x in turn. Each step prunes gradually, trades entries in cycles and trains the rest, a fixed number of
-epochs with fixed settings; test pictures decide nothing. Leaves a `.tight` file and a JSON for each rate in
-results/ultra_sparse/; a rate whose files are there is not done again. Needs g++.
+and from there to 450x and to 370x. Each step prunes gradually, trades entries in cycles and trains the rest, a fixed
+number of epochs with fixed settings; at 370x all values, biases too, are then frozen to levels. Test pictures decide
+nothing. Leaves a `.tight` file and a JSON of each network in results/ultra_sparse/; what is there is not done again.
+Needs g++.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from training import Lesson, lesson
 
 from tighten import recipes, sets
 from tighten.artifact import Artifact, load
+from tighten.codes import Code, refit
 from tighten.engine.dense import dense_network
 from tighten.engine.events import Listener
 from tighten.engine.prepare import prepare
@@ -33,12 +35,16 @@ from tighten.zoo import LeNet5
 HERE = Path(__file__).resolve().parent.parent.parent
 RESULTS = HERE / "results" / "ultra_sparse"
 ALL = 430_500
-STEPS = {280: (8, 12, 40), 450: (20, 24, 60), 700: (20, 24, 60)}
+STEPS = {280: (8, 12, 40), 450: (20, 24, 60), 370: (12, 12, 40)}
 """Of each rate: epochs of gradual pruning, cycles of exchange of six epochs each, and epochs of the rest."""
 PART, GROWN, PRUNED = 0.4, 2, 4
 """Part of the kept entries that the first cycle adds, epochs with them, and in how many steps of an epoch they go."""
 PRUNING, EXCHANGING, RESTING = 2e-3, 3e-3, 4e-3
 """Learning rates."""
+QUANTIZED = (370,)
+"""The rates whose networks are quantized too."""
+BITS, PASSES, PASS_EPOCHS, FREEZING = 4, 8, 6, 2e-3
+"""Of a quantized value, how often some are frozen, epochs between, and their learning rate."""
 
 
 def prune(net: SparseLeNet5, lesson: Lesson, count: int) -> None:
@@ -74,11 +80,35 @@ def to_rate(net: SparseLeNet5, lesson: Lesson, rate: int, say) -> int:
     return gradual + cycles * (GROWN + PRUNED) + rest
 
 
-def write(net: SparseLeNet5, path: Path, facts: dict) -> int:
-    """The network as a `.tight` file, with its support as a promise; the bytes of the file."""
+def quantize(net: SparseLeNet5, lesson: Lesson, bits: int) -> tuple[dict[str, sets.Set], dict[str, Code]]:
+    """Every weight and bias on its level, frozen in passes as by `tt.Freeze`; the sets and the codes."""
+    net.forget()
     state = net.state_dict()
-    promised = {name: sets.Sparse(count=int((state[name] != 0).sum())) for name in WEIGHTS}
-    codes = {name: promise.fit(state[name]) for name, promise in promised.items()}
+    promised = {n: sets.Sparse(count=int((v != 0).sum())) & sets.Uniform(bits, zero=False) for n, v in state.items()}
+    tables = {name: promise.fit(state[name]) for name, promise in promised.items()}
+    # What is nearer to zero than a level is worth goes.
+    outside = {name: ~code.support for name, code in tables.items()}
+    net.put({name: torch.zeros_like(value) for name, value in state.items()}, outside)
+    fixed = {name: there.clone() for name, there in outside.items()}
+    for part in range(1, PASSES + 1):
+        state = net.state_dict()
+        codes = {name: refit(code, state[name]) for name, code in tables.items()}
+        for name, code in codes.items():
+            distance = (state[name] - code.dense()).abs()
+            distance = distance.masked_fill(fixed[name], -1).flatten()
+            fixed[name].view(-1)[distance.argsort()[: int(outside[name].sum()) + round(code.kept * part / PASSES)]] = (
+                True
+            )
+        net.put({name: code.dense() for name, code in codes.items()}, fixed)
+        if part < PASSES:
+            lesson.train(net, PASS_EPOCHS, FREEZING, fall=True)
+    return promised, codes
+
+
+def write(
+    state: dict[str, torch.Tensor], promised: dict[str, sets.Set], codes: dict[str, Code], path: Path, facts: dict
+) -> int:
+    """The network as a `.tight` file, with its sets as promises; the bytes of the file."""
     facts |= {"sets": {name: sets.to_data(promise) for name, promise in promised.items()}}
     return Artifact.of(state, codes, facts).save(path).total
 
@@ -91,62 +121,75 @@ def carry_out(data: Path, seed: int, start: Path, dense_folder: Path) -> None:
     dense = SparseLeNet5(trainer.model.state_dict())
     dense_accuracy = {part: teaching.accuracy(dense, part) for part in ("validation", "test")}
     model, epochs, began = LeNet5(), 0, time.perf_counter()
-    load(start, model)
-    net = SparseLeNet5(model.state_dict())
-    net.keep(np.ones(net.kept, bool))
-    for rate in STEPS:
-        path = RESULTS / f"lenet5-{rate}x-seed{seed}.json"
-        if path.exists():
-            found = json.loads(path.read_text())
-            load(path.with_suffix(".tight"), model)
-            net, epochs = SparseLeNet5(model.state_dict()), found["epochs"]
-            continue
-        epochs += to_rate(net, teaching, rate, lambda text: print(f"seed {seed}, {text}", flush=True))
+
+    def keep(net: SparseLeNet5, promised: dict[str, sets.Set], codes: dict[str, Code], path: Path, epochs: int) -> None:
+        """The file and what is to be said of it."""
         test = teaching.accuracy(net, "test")
         facts = {"model": "tighten.zoo:LeNet5", "data": "tighten.data:mnist"}
-        size = write(
-            net, path.with_suffix(".tight"), {**facts, "claims": {"accuracy": test, "dense": dense_accuracy["test"]}}
-        )
+        facts |= {"claims": {"accuracy": round(test, 2), "dense": round(dense_accuracy["test"], 2)}}
+        size = write(net.state_dict(), promised, codes, path.with_suffix(".tight"), facts)
         result = {
             "rate": ALL / net.kept,
             "kept": net.kept,
             "kept_by_layer": dict(zip(WEIGHTS, net.sizes, strict=True)),
             "seed": seed,
-            "accuracy": test,
-            "dense_accuracy": dense_accuracy["test"],
-            "validation_accuracy": teaching.accuracy(net, "validation"),
-            "dense_validation_accuracy": dense_accuracy["validation"],
+            "accuracy": round(test, 2),
+            "dense_accuracy": round(dense_accuracy["test"], 2),
+            "validation_accuracy": round(teaching.accuracy(net, "validation"), 2),
+            "dense_validation_accuracy": round(dense_accuracy["validation"], 2),
             "epochs": epochs,
             "epochs_before": "20 dense and 60 to 246x",
             "seconds": round(time.perf_counter() - began, 1),
             "bytes": size,
         }
         path.write_text(json.dumps(result, indent=2) + "\n")
-        print(
-            f"seed {seed}, {rate}x: {net.kept} kept, test {test:.2f} % (dense {dense_accuracy['test']:.2f} %)",
-            flush=True,
-        )
+        print(f"seed {seed}, {path.stem}: {net.kept} kept, test {test:.2f} %, {size} bytes", flush=True)
+
+    load(start, model)
+    first = SparseLeNet5(model.state_dict())
+    first.keep(np.ones(first.kept, bool))
+    for rate in STEPS:
+        path = RESULTS / f"lenet5-{rate}x-seed{seed}.json"
+        if path.exists():
+            load(path.with_suffix(".tight"), model)
+            net, trained = SparseLeNet5(model.state_dict()), json.loads(path.read_text())["epochs"]
+        else:
+            # Its own chance: the same whether the rates before were found or made.
+            teaching.random = np.random.default_rng((seed, rate))
+            net = SparseLeNet5(first.state_dict())
+            trained = epochs + to_rate(net, teaching, rate, lambda text: print(f"seed {seed}, {text}", flush=True))
+            state = net.state_dict()
+            promised = {name: sets.Sparse(count=int((state[name] != 0).sum())) for name in WEIGHTS}
+            codes = {name: promise.fit(state[name]) for name, promise in promised.items()}
+            keep(net, promised, codes, path, trained)
+        path = RESULTS / f"lenet5-{rate}x-{BITS}bits-seed{seed}.json"
+        if rate in QUANTIZED and not path.exists():
+            teaching.random = np.random.default_rng((seed, rate, BITS))
+            small = SparseLeNet5(net.state_dict())
+            promised, codes = quantize(small, teaching, BITS)
+            keep(small, promised, codes, path, trained + (PASSES - 1) * PASS_EPOCHS)
+        if rate == min(STEPS):
+            first, epochs = net, trained
 
 
 def table() -> str:
     """The results at hand as Markdown."""
     lines = [
-        "| rate asked | seed | weights kept | test % | dense % | loss in points | epochs after 246x | file |",
+        "| what | seed | weights kept | test % | dense % | loss in points | epochs after 246x | file |",
         "|" + "---|" * 8,
     ]
-    for rate in STEPS:
-        runs = [json.loads(p.read_text()) for p in sorted(RESULTS.glob(f"lenet5-{rate}x-seed*.json"))]
+    kinds = [str(r) + "x" for r in STEPS] + [f"{r}x-{BITS}bits" for r in QUANTIZED]
+    for kind in kinds:
+        runs = [json.loads(p.read_text()) for p in sorted(RESULTS.glob(f"lenet5-{kind}-seed*.json"))]
         for r in runs:
             lines.append(
-                f"| {rate}x | {r['seed']} | {r['kept']:,} | {r['accuracy']:.2f} | {r['dense_accuracy']:.2f} "
+                f"| {kind} | {r['seed']} | {r['kept']:,} | {r['accuracy']:.2f} | {r['dense_accuracy']:.2f} "
                 f"| {r['dense_accuracy'] - r['accuracy']:.2f} | {r['epochs']} | {r['bytes']:,} B |"
             )
         if len(runs) > 1:
             found, lost = [r["accuracy"] for r in runs], [r["dense_accuracy"] - r["accuracy"] for r in runs]
             mean = f"**{statistics.mean(found):.2f}** ± {statistics.stdev(found):.2f}"
-            lines.append(
-                f"| {rate}x | mean ± deviation of {len(runs)} | | {mean} | | {statistics.mean(lost):.2f} | | |"
-            )
+            lines.append(f"| {kind} | mean ± deviation of {len(runs)} | | {mean} | | {statistics.mean(lost):.2f} | | |")
     return "\n".join(lines)
 
 

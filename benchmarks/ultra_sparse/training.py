@@ -66,7 +66,7 @@ class Lesson:
             loss = self.kernel.epoch(
                 ctypes.byref(net.c), at(pictures), at(classes), at(order), at(shifts), steps * self.batch, self.batch,
                 at(self.teacher), ctypes.c_float(self.temperature), ctypes.c_float(self.weight), at(net.m1), at(net.m2),
-                ctypes.c_long(net.step), at(rates),
+                ctypes.c_long(net.step), at(rates), at(net.free),
             )  # fmt: skip
             net.step += steps
         return float(loss)
@@ -148,7 +148,7 @@ def lesson(root: Path, seed: int, dense: LeNet5) -> Lesson:
         for s in range(SHIFTS):
             moved = padded[:, :, s // 5 : s // 5 + 28, s % 5 : s % 5 + 28]
             teacher[start : start + 500, s] = dense(moved.contiguous()).numpy()
-    return Lesson(parts, teacher, np.random.default_rng(100 + seed))
+    return Lesson(parts, teacher, np.random.default_rng(seed))
 
 
 __all__ = ["BIASES", "Lesson", "SparseLeNet5", "lesson"]
