@@ -3,7 +3,7 @@
 
     python benchmarks/codecs.py [--environment DIR] [FILE ...]
 
-DeepCABAC comes from the package `nncodec`, which pins an old numpy: it is installed into its own environment, DIR, on the
+DeepCABAC comes from the package `nncodec`, which pins an old numpy: it is installed into an environment, DIR, on the
 first run (with torch: gigabytes). Without `--environment` it is left out. It gets the best of its options, layer by
 layer: unary length, parameter optimisation, scan order, row skipping, codebook, and the transposed matrix. Values that
 are floats count four bytes each in all columns but ours.

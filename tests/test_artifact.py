@@ -376,29 +376,3 @@ def test_load_of_a_part_where_that_is_asked_for(tmp_path: Path) -> None:
     part = nn.ModuleDict({"conv": nn.Conv2d(1, 6, 3), "head": nn.Linear(2, 2)})
     load(tmp_path / "net.tight", part, strict=False)
     assert torch.equal(part["conv"].weight, net.conv.weight)
-
-
-def test_names_are_left_out_and_found_in_the_model(tmp_path: Path) -> None:
-    net, codes = compressed()
-    meta = {"sets": {"conv.weight": {"name": "Far"}, "encoder.weight": {"name": "Sparse", "count": 99}}}
-    full = Artifact.of(net.state_dict(), codes, meta)
-    full.without_names().save(tmp_path / "net.tight")
-    assert b"encoder" not in (tmp_path / "net.tight").read_bytes()
-    loaded = load(tmp_path / "net.tight", Net())
-    assert_same(loaded.state_dict(), dict(net.state_dict()))
-    assert (loaded.meta, loaded.aliases, loaded.order) == (full.meta, full.aliases, full.order)
-    assert loaded.to_bytes() == full.to_bytes()
-
-
-def test_another_model_is_told_by_its_fingerprint(tmp_path: Path) -> None:
-    artifact().without_names().save(tmp_path / "net.tight")
-    with pytest.raises(ArtifactError, match="holds no names, and its fingerprint"):
-        load(tmp_path / "net.tight", Net(width=7))
-
-
-def test_a_table_of_small_floats_is_stored() -> None:
-    levels = torch.tensor([-1.0, 1.0]).to(torch.float8_e4m3fn)
-    code = Indexed(torch.tensor([0, 1, 1]), levels, torch.ones(1).to(torch.float8_e4m3fn), torch.tensor([3]))
-    made = Artifact({"w": code}, {}, ("w",), {}, {})
-    assert isinstance(back := Artifact.from_bytes(made.to_bytes()).codes["w"], Indexed)
-    assert torch.equal(back.steps.view(torch.uint8), levels.view(torch.uint8))

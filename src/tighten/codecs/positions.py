@@ -91,7 +91,7 @@ def _cell_ways(coder: Coder, values: NDArray[np.int32], shape: tuple[int, ...], 
 
 
 def _support(coder: Coder, grid: Grid | None, shape: tuple[int, ...], way: int) -> Grid:
-    if way == _EMPTY:
+    if way == _EMPTY or 0 in shape:
         return np.zeros(shape, dtype=np.bool_)
     if way == _FULL:
         return np.ones(shape, dtype=np.bool_)
