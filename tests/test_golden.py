@@ -49,10 +49,19 @@ def test_a_large_support_of_format_1() -> None:
     assert torch.equal(code.inner.dense(), torch.tensor([-0.25, 0.25, 0.5])[index])
 
 
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_format_2_says_the_same_as_format_1(name: str) -> None:
+    old, new = Artifact.open(GOLDEN / f"{name}.tight"), Artifact.open(GOLDEN / f"{name}-2.tight")
+    assert {key: plain(value) for key, value in new.state_dict().items()} == {
+        key: plain(value) for key, value in old.state_dict().items()
+    }
+    assert (new.order, new.aliases, new.meta, list(new.codes)) == (old.order, old.aliases, old.meta, list(old.codes))
+
+
 @pytest.mark.skipif(
     "ng" in zlib.ZLIB_RUNTIME_VERSION, reason="zlib-ng deflates to other bytes that inflate to the same"
 )
-@pytest.mark.parametrize("name", ["small.tight", "large.tight"])
+@pytest.mark.parametrize("name", ["small", "large", "joint", "nameless"])
 def test_the_same_bytes_are_written_again(name: str) -> None:
-    data = (GOLDEN / name).read_bytes()
+    data = (GOLDEN / f"{name}-2.tight").read_bytes()
     assert Artifact.from_bytes(data).to_bytes() == data

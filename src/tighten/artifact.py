@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,11 @@ from torch import Tensor, nn
 
 from tighten.atomic import write_whole
 from tighten.codecs import form
-from tighten.codecs.stream import Coder, Reader, Writer
+from tighten.codecs.coder import Coder
+from tighten.codecs.format1.form import code as code_1
+from tighten.codecs.format1.stream import Reader as Reader1
+from tighten.codecs.promises import promises
+from tighten.codecs.stream import Reader, Writer
 from tighten.codes import Code
 from tighten.container import Parts, allowance, pack, unpack
 from tighten.errors import ArtifactError
@@ -22,6 +27,7 @@ from tighten.sizes import SiteSizes, Sizes
 __all__ = ["Artifact", "SiteSizes", "Sizes", "load"]
 
 _CODE, _REST, _ALIAS = range(3)
+_LONGEST = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +40,7 @@ class Artifact:
         order: all names in the order of the state dict.
         aliases: tied tensors, name to the name under which the tensor is stored once.
         meta: small facts as JSON data: the model's import path, the sets, claims.
+        fingerprint: of the names and shapes, where the names are left out; then entries are named "0", "1", ...
     """
 
     codes: dict[str, Code]
@@ -41,6 +48,7 @@ class Artifact:
     order: tuple[str, ...]
     aliases: dict[str, str]
     meta: dict[str, Any]
+    fingerprint: str | None = None
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor], codes: Mapping[str, Code], meta: Mapping[str, Any]) -> Self:
@@ -66,6 +74,29 @@ class Artifact:
         rest = {n: t.detach().cpu().clone() for n, t in state.items() if n not in codes and n not in aliases}
         stored = {name: code for name, code in codes.items() if name not in aliases}
         return cls(stored, rest, tuple(state), aliases, _json_data(meta))
+
+    def without_names(self) -> Self:
+        """The same without names, for a smaller file: `load` finds them in the model, by a fingerprint."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
+        return self._renamed([str(i) for i in range(len(self.order))], fingerprint(shapes))
+
+    def with_names(self, shapes: Mapping[str, tuple[int, ...]]) -> Self:
+        """The same with the names of a model.
+
+        Args:
+            shapes: its state dict's names and shapes, in order.
+
+        Raises:
+            ArtifactError: they are not those of the model that was saved.
+        """
+        if self.fingerprint is None:
+            return self
+        if (found := fingerprint(shapes)) != self.fingerprint:
+            raise ArtifactError(
+                f"holds no names, and its fingerprint {self.fingerprint} is of other names and shapes than the model's "
+                f"({found}): build the model that was saved"
+            )
+        return self._renamed(list(shapes), None)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The whole state dict, in its order, every tensor bit for bit; tied names share one tensor."""
@@ -119,22 +150,56 @@ class Artifact:
         except ArtifactError as error:
             raise ArtifactError(f"'{name}' {error}") from error
         except Exception as error:
-            raise ArtifactError(f"'{name}' is damaged: its header cannot be read ({error}); get a good copy") from error
+            raise ArtifactError(
+                f"'{name}' is damaged: its header cannot be read ({_short(error)}); get a good copy"
+            ) from error
         try:
-            reader = Reader(parts.coded, parts.raw, allowance(len(data)))
-            order, meta = _header(parts.header)
-            codes, rest, aliases = _entries(reader, order, None)
+            reader: Reader | Reader1
+            if parts.version == 1:
+                reader, code = Reader1(parts.coded, parts.raw, allowance(len(data))), code_1
+            else:
+                reader, code = Reader(parts.coded, parts.raw, allowance(len(data))), form.code
+            order, meta, print_ = _header(parts.header, len(data))
+            codes, rest, aliases = _entries(reader, order, None, code)
+            if parts.version > 1 and (told := promises(reader, None, codes)):
+                meta["sets"] = told | _sets(meta)
             reader.finish()
         except Exception as error:
             # The checksum holds, so this was made on purpose: whatever the decoders trip over is the file's fault.
-            raise ArtifactError(f"'{name}' is damaged: {error}; get a good copy") from error
-        return cls(codes, rest, order, aliases, meta)
+            raise ArtifactError(f"'{name}' is damaged: {_short(error)}; get a good copy") from error
+        return cls(codes, rest, order, aliases, meta, print_)
+
+    def _renamed(self, names: list[str], fingerprint: str | None) -> Self:
+        new = dict(zip(self.order, names, strict=True))
+        meta = dict(self.meta)
+        if isinstance(sets := meta.get("sets"), dict):
+            meta["sets"] = {new.get(name, name): value for name, value in sets.items()}
+        return replace(
+            self,
+            codes={new[name]: code for name, code in self.codes.items()},
+            rest={new[name]: tensor for name, tensor in self.rest.items()},
+            order=tuple(names),
+            aliases={new[name]: new[holder] for name, holder in self.aliases.items()},
+            meta=meta,
+            fingerprint=fingerprint,
+        )
 
     def _packed(self) -> tuple[bytes, Sizes]:
         writer = Writer()
-        _entries(writer, self.order, self)
+        # As a reader finds them: in the order of the state dict.
+        codes = _entries(writer, self.order, self, form.code)[0]
+        facts = dict(self.meta)
+        if isinstance(sets := facts.get("sets"), dict):
+            told = promises(writer, sets, codes)
+            facts["sets"] = {name: value for name, value in sets.items() if name not in told}
+            if not facts["sets"] and told:
+                del facts["sets"]
+        else:
+            promises(writer, {}, codes)
+        writer.mark("header")
         coded, raw = writer.finish()
-        data = pack(Parts([list(self.order), self.meta], coded, raw))
+        names = list(self.order) if self.fingerprint is None else [len(self.order), self.fingerprint]
+        data = pack(Parts([names, facts], coded, raw))
         if writer.claimed > allowance(len(data)):
             raise ArtifactError(
                 f"{writer.claimed} bytes of tensors come to a file of {len(data)}, which no reader would trust: "
@@ -154,8 +219,12 @@ def load(path: str | Path, model: nn.Module, strict: bool = True) -> Artifact:
     Raises:
         ArtifactError: as `Artifact.open`, or the model is another one; then it is untouched.
     """
-    artifact = Artifact.open(path)
-    state, own = artifact.state_dict(), model.state_dict()
+    artifact, own = Artifact.open(path), model.state_dict()
+    try:
+        artifact = artifact.with_names({name: tuple(value.shape) for name, value in own.items()})
+    except ArtifactError as error:
+        raise ArtifactError(f"'{path}' {error}") from error
+    state = artifact.state_dict()
     wrong = [
         f"{name} is {_kind(value)} in the file and {_kind(own[name])} in the model"
         for name, value in state.items()
@@ -173,7 +242,7 @@ def load(path: str | Path, model: nn.Module, strict: bool = True) -> Artifact:
 
 
 def _entries(
-    coder: Coder, order: tuple[str, ...], given: Artifact | None
+    coder: Coder, order: tuple[str, ...], given: Artifact | None, code: Callable[[Coder, Code | None, str], Code]
 ) -> tuple[dict[str, Code], dict[str, Tensor], dict[str, str]]:
     """Codes, rest and aliases, one entry after the other."""
     codes: dict[str, Code] = {}
@@ -183,7 +252,7 @@ def _entries(
     for name in order:
         kind = coder.number(None if given is None else _kind_of_entry(given, name), "kind", _ALIAS)
         if kind == _CODE:
-            codes[name] = form.code(coder, None if given is None else given.codes[name], name)
+            codes[name] = code(coder, None if given is None else given.codes[name], name)
         elif kind == _REST:
             rest[name] = form.tensor(coder, None if given is None else given.rest[name])
         else:
@@ -196,19 +265,43 @@ def _entries(
     return codes, rest, aliases
 
 
+def _short(error: Exception) -> str:
+    """What an error says, as far as a reader wants to know: damaged files may hold names of any length."""
+    said = str(error) or type(error).__name__
+    return said if len(said) <= _LONGEST else said[:_LONGEST] + "..."
+
+
 def _kind_of_entry(artifact: Artifact, name: str) -> int:
     if name in artifact.aliases:
         return _ALIAS
     return _CODE if name in artifact.codes else _REST
 
 
-def _header(data: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+def fingerprint(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Eight hexadecimal digits that other names or shapes hardly ever share."""
+    text = json.dumps([[name, list(shape)] for name, shape in shapes.items()], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _header(data: Any, file_size: int) -> tuple[tuple[str, ...], dict[str, Any], str | None]:
     match data:
+        case [[int(count), str(print_)], dict(meta)]:
+            # Each entry takes at least a bit of the coded stream, or nearly so.
+            if not 0 <= count <= 64 * file_size:
+                raise ArtifactError(f"its header announces {count} tensors in {file_size} bytes")
+            return tuple(str(i) for i in range(count)), dict(meta), print_
         case [list(order), dict(meta)] if all(isinstance(name, str) for name in order):
             if len(set(order)) < len(order):
                 raise ArtifactError("its header names a tensor twice")
-            return tuple(order), meta
-    raise ArtifactError("its header is not a list of names and facts")
+            return tuple(order), dict(meta), None
+    raise ArtifactError("its header is not a list of names and a dictionary of facts")
+
+
+def _sets(meta: Mapping[str, Any]) -> dict[str, Any]:
+    sets = meta.get("sets", {})
+    if not isinstance(sets, dict):
+        raise ArtifactError("its header has promises in another form than a dictionary")
+    return sets
 
 
 def _aliases(state: Mapping[str, Tensor], codes: Mapping[str, Code]) -> dict[str, str]:

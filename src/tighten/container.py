@@ -13,7 +13,7 @@ from typing import Any
 from tighten.errors import ArtifactError
 
 MAGIC = b"\x93TGT"
-VERSION = 1
+VERSION = 2
 _CHECKSUM_BYTES = 4
 _MOST_HEADER_BYTES = 2**26
 _ALLOWANCE = 2**30
@@ -54,11 +54,13 @@ class Parts:
         header: JSON data: names and facts.
         coded: range-coded bytes.
         raw: raw bytes.
+        version: of the format.
     """
 
     header: Any
     coded: bytes
     raw: bytes
+    version: int = VERSION
 
 
 def pack(parts: Parts) -> bytes:
@@ -66,7 +68,7 @@ def pack(parts: Parts) -> bytes:
     text = json.dumps(parts.header, separators=(",", ":"), allow_nan=False).encode()
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _COMMON)
     header = packer.compress(text) + packer.flush()
-    body = MAGIC + bytes([VERSION]) + _varint(len(header)) + header
+    body = MAGIC + bytes([parts.version]) + _varint(len(header)) + header
     body += _varint(len(parts.coded)) + parts.coded + parts.raw
     return body + zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little")
 
@@ -92,7 +94,7 @@ def unpack(data: bytes) -> Parts:
     header, at = _take(body, at, size)
     size, at = _read_varint(body, at)
     coded, at = _take(body, at, size)
-    return Parts(json.loads(_inflated(header)), coded, body[at:])
+    return Parts(json.loads(_inflated(header)), coded, body[at:], version)
 
 
 def allowance(file_size: int) -> int:

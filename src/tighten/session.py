@@ -46,6 +46,7 @@ class Session:
         steps_per_epoch: optimizer steps in one epoch, such as `len(loader)`.
         start: what `tighten.load(file, model)` gave: the plan goes on from that file's codes and promises.
         facts: what `save` will be told, or something of the same length: budgets of bytes leave room for it.
+        names: whether files hold the parameters' names; without, only a fingerprint guards `tighten.load`.
 
     Raises:
         PlanError: the plan does not fit the model.
@@ -61,6 +62,7 @@ class Session:
         steps_per_epoch: int,
         start: Artifact | None = None,
         facts: Mapping[str, Any] | None = None,
+        names: bool = True,
     ) -> None:
         if steps_per_epoch < 1:
             raise PlanError(f"steps_per_epoch is {steps_per_epoch}: give len(loader), which must not be empty")
@@ -71,6 +73,7 @@ class Session:
         self.sets: dict[str, Set] = {}
         self.done = 0
         self._facts = dict(facts or {})
+        self._names = names
         self._active: ActiveStage | None = None
         for stage in self.plan:
             check_stage(self.model, stage)
@@ -178,7 +181,8 @@ class Session:
 
     def report(self) -> Report:
         """What every site costs now, counted in the bytes of the real file."""
-        return report(self.artifact())
+        made = self.artifact()
+        return report(made.with_names({name: tuple(value.shape) for name, value in self.model.state_dict().items()}))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a checkpoint needs beside the model and the optimizer, as plain data.
@@ -290,11 +294,11 @@ class Session:
         state = {name: changed.get((value.data_ptr(), value.shape), value) for name, value in state.items()}
         return len(self._artifact(state, codes, promises, self._facts if facts is None else facts).to_bytes())
 
-    @staticmethod
     def _artifact(
-        state: Mapping[str, Tensor], codes: Mapping[str, Code], sets: Mapping[str, Set], facts: Mapping[str, Any]
+        self, state: Mapping[str, Tensor], codes: Mapping[str, Code], sets: Mapping[str, Set], facts: Mapping[str, Any]
     ) -> Artifact:
-        return Artifact.of(state, codes, {**facts, "sets": {name: to_data(sets[name]) for name in codes}})
+        made = Artifact.of(state, codes, {**facts, "sets": {name: to_data(sets[name]) for name in codes}})
+        return made if self._names else made.without_names()
 
 
 def _promises(start: Artifact) -> dict[str, Set]:

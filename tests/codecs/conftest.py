@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tighten.codecs.stream import Coder, Reader, Writer
+from tighten.codecs.coder import Coder
+from tighten.codecs.stream import Reader, Writer
 
 Grid: TypeAlias = NDArray[np.bool_]
 BothWays: TypeAlias = Callable[[Callable[[Coder, Any], Any], Any], tuple[Any, int]]

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tighten.codecs.adaptive import adaptive, as_symbols
@@ -15,6 +15,7 @@ from tighten.codecs.adaptive import adaptive, as_symbols
 BothWays: TypeAlias = Callable[..., tuple[Any, int]]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.data())
 def test_symbols_come_back(both_ways: BothWays, alphabet: int, data: st.DataObject) -> None:
     values = np.array(data.draw(st.lists(st.integers(0, alphabet - 1), max_size=200)), dtype=np.int32)

@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tighten.codecs.stream import Coder, Reader, Writer
+from tighten.codecs.coder import Coder
+from tighten.codecs.stream import Reader, Writer
 from tighten.errors import ArtifactError
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2**40))))
 def test_numbers_come_back(numbers: list[tuple[str, int]]) -> None:
     writer = Writer()
@@ -22,6 +24,7 @@ def test_numbers_come_back(numbers: list[tuple[str, int]]) -> None:
     assert [reader.number(None, context) for context, _ in numbers] == [value for _, value in numbers]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.lists(st.integers(1, 1000), min_size=1, max_size=5), st.integers(0, 4)), max_size=60))
 def test_every_ending_is_cut_to_its_shortest_bytes(draws: list[tuple[list[int], int]]) -> None:
     writer = Writer()
@@ -52,6 +55,7 @@ def test_a_number_that_cannot_be_written_is_refused() -> None:
         Writer().number(12, "size", 11)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 70), st.data())
 def test_limits_do_not_stand_in_the_way(limit: int, data: st.DataObject) -> None:
     value = data.draw(st.integers(0, limit))
@@ -79,6 +83,7 @@ def test_a_trial_changes_nothing() -> None:
     assert len(writer.finish()[0]) <= 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["header", "values"]), st.integers(0, 40), st.integers(0, 3)), max_size=8))
 def test_booked_bytes_sum_to_all_bytes(parts: list[tuple[str, int, int]]) -> None:
     writer = Writer()

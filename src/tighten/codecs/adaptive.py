@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tighten.codecs.stream import Coder, Ints
+from tighten.codecs.coder import Coder, Ints
 
 
 def adaptive(coder: Coder, values: Ints | None, count: int, seen: NDArray[np.float64]) -> Ints:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tighten.codecs.adaptive import adaptive, as_symbols
-from tighten.codecs.stream import Coder
+from tighten.codecs.coder import Coder
 from tighten.errors import ArtifactError
 
 Flat: TypeAlias = NDArray[np.bool_]

@@ -1,120 +1,128 @@
-"""Which entries of a grid are kept.
-
-There are several ways to say it, and the writer takes the shortest: entries scattered evenly; groups
-of consecutive entries; or the grid seen as a matrix with the sums of its rows and columns (trained
-supports use few of them, some of those much), where a column's sum may be guessed from the earlier
-layer that feeds it.
-"""
+"""Which entries of a grid are kept, and on which level, where levels are few and the grid is not too large."""
 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tighten.codecs import groups, margins
-from tighten.codecs.stream import Coder, Ints, Writer
+from tighten.codecs import groups
+from tighten.codecs.cells import Cells, Geometry
+from tighten.codecs.coder import Coder, Trying
+from tighten.codecs.gaps import gaps
+from tighten.codecs.layout import FEW_CELLS, MOST_CELLS, hinted, layout, linkable, remember, row_hints
 from tighten.errors import ArtifactError
 
-Grid: TypeAlias = NDArray[np.bool_]
-Counts: TypeAlias = NDArray[np.int64]
+Grid = NDArray[np.bool_]
+_EMPTY, _FULL, _GROUPS, _GAPS, _ACROSS, _CELLS, _LINKED, _FED = range(8)
 
-_EMPTY, _FULL, _SCATTERED, _GROUPS, _MARGINS = range(5)
-_BLOCK = 2**22
-"""Cells coded in one call; bounds the memory."""
-_MANY_CELLS = 2**23
-"""Above it only the first way to see the grid as a matrix is tried."""
+
+@dataclass(frozen=True)
+class Levels:
+    """How many levels lie below and above zero, and whether an entry may be zero."""
+
+    zero: bool
+    negative: int
+    positive: int
+
+
+_SUPPORT = Levels(True, 0, 1)
 
 
 def positions(coder: Coder, grid: Grid | None, shape: tuple[int, ...]) -> Grid:
-    """The support `grid` of this shape.
-
-    The first number is the way: 0 empty, 1 full, 2 scattered, 3 groups, and from 4 on margins:
-    `4 + 2 * axis + linked`, where the matrix has `shape[: axis + 1]` as rows and the other axes as columns.
-    """
-    way = _way(coder, None if grid is None else _best_way(coder, grid, shape), shape)
-    got = _coded(coder, grid, shape, way)
-    if len(shape) > 1 and shape[0] > 1:
-        rows: Counts = got.reshape(shape[0], -1).sum(axis=1, dtype=np.int64)
-        # The latest support comes last, so that it is found first by the layer that it feeds.
-        coder.memory.pop(("rows", shape[0]), None)
-        coder.memory["rows", shape[0]] = rows
+    """The support `grid` of this shape, by the way that is shortest."""
+    ways = [] if grid is None else _ways(coder, grid, shape)
+    way = coder.number(_best(coder, grid, shape, ways) if grid is not None else None, "way", _FED)
+    got = _support(coder, grid, shape, way)
+    remember(coder, got)
     return got
 
 
-def _way(coder: Coder, way: int | None, shape: tuple[int, ...]) -> int:
-    return coder.number(way, "way", _MARGINS - 1 + 2 * max(len(shape) - 1, 0))
+def entries(coder: Coder, values: NDArray[np.int32] | None, shape: tuple[int, ...], of: Levels) -> NDArray[np.int32]:
+    """Signed places of levels, 0 where nothing is kept; at most `MOST_CELLS` of them."""
+    if values is None:
+        way = _CELLS + coder.number(None, "linked", _FED - _CELLS)
+    else:
+        assert isinstance(coder, Trying)
+        costs = {}
+        for way in _cell_ways(coder, values, shape, of):
+            trial = coder.trial()
+            _cells(trial, values, shape, of, way)
+            costs[way] = trial.cost()
+        way = min(costs, key=costs.__getitem__)
+        coder.number(way - _CELLS, "linked", _FED - _CELLS)
+    got = _cells(coder, values, shape, of, way)
+    remember(coder, got != 0)
+    return got
 
 
-def _best_way(coder: Coder, grid: Grid, shape: tuple[int, ...]) -> int:
-    kept = int(grid.sum())
-    if kept == 0:
-        return _EMPTY
-    if kept == grid.size:
-        return _FULL
-    ways = [_SCATTERED]
-    if groups.best_group(grid.reshape(-1), shape) is not None:
-        ways.append(_GROUPS)
-    for axis in range(len(shape) - 1 if grid.size <= _MANY_CELLS else min(1, len(shape) - 1)):
-        rows = math.prod(shape[: axis + 1])
-        columns = grid.size // rows
-        if margins.worthwhile(rows, columns):
-            ways.append(_MARGINS + 2 * axis)
-            if axis == 0 and _feeding(coder, columns) is not None:
-                ways.append(_MARGINS + 1)
+def _best(coder: Coder, grid: Grid, shape: tuple[int, ...], ways: list[int]) -> int:
     if len(ways) == 1:
-        return _SCATTERED
-    assert isinstance(coder, Writer)
+        return ways[0]
+    assert isinstance(coder, Trying)
     costs = {}
     for way in ways:
         trial = coder.trial()
-        _way(trial, way, shape)
-        _coded(trial, grid, shape, way)
+        _support(trial, grid, shape, way)
         costs[way] = trial.cost()
     return min(costs, key=costs.__getitem__)
 
 
-def _coded(coder: Coder, grid: Grid | None, shape: tuple[int, ...], way: int) -> Grid:
-    if way == _EMPTY:
+def _ways(coder: Coder, grid: Grid, shape: tuple[int, ...]) -> list[int]:
+    kept = int(grid.sum())
+    if kept == 0:
+        return [_EMPTY]
+    if kept == grid.size:
+        return [_FULL]
+    if grid.size > MOST_CELLS:
+        return [_GAPS, _ACROSS] if len(shape) > 1 and grid.size <= 8 * MOST_CELLS else [_GAPS]
+    ways = _cell_ways(coder, grid.astype(np.int32), shape, _SUPPORT)
+    return [_GROUPS, *ways] if groups.best_group(grid.reshape(-1), shape) is not None else ways
+
+
+def _cell_ways(coder: Coder, values: NDArray[np.int32], shape: tuple[int, ...], of: Levels) -> list[int]:
+    if not linkable(coder, shape):
+        return [_CELLS]
+    _, fed = layout(coder, shape, True)
+    closed = fed is not None and of.zero and (fed == 0).any() and not values.reshape(shape[0], -1)[:, fed == 0].any()
+    return [_CELLS, _FED if closed else _LINKED]
+
+
+def _support(coder: Coder, grid: Grid | None, shape: tuple[int, ...], way: int) -> Grid:
+    if way == _EMPTY or 0 in shape:
         return np.zeros(shape, dtype=np.bool_)
     if way == _FULL:
         return np.ones(shape, dtype=np.bool_)
-    if way == _SCATTERED:
-        return _scattered(coder, grid, shape)
     if way == _GROUPS:
         flat = None if grid is None else grid.reshape(-1)
         entries = None if flat is None else groups.best_group(flat, shape)
         return groups.by_groups(coder, flat, math.prod(shape), entries).reshape(shape)
-    axis, linked = divmod(way - _MARGINS, 2)
-    rows = math.prod(shape[: axis + 1])
-    columns = math.prod(shape[axis + 1 :])
-    if axis >= len(shape) - 1 or not margins.worthwhile(rows, columns):
-        raise ArtifactError(f"a support of shape {shape} cannot be coded by rows and columns of its axis {axis}")
-    matrix = None if grid is None else grid.reshape(rows, columns)
-    feeding = _feeding(coder, columns) if linked else None
-    return margins.by_margins(coder, matrix, rows, columns, feeding).reshape(shape)
+    if way in (_GAPS, _ACROSS):
+        rows = shape[0] if len(shape) > 1 else 1
+        columns = math.prod(shape) // max(rows, 1)
+        matrix = None if grid is None else grid.reshape(rows, columns)
+        if way == _ACROSS:
+            across = gaps(coder, None if matrix is None else np.ascontiguousarray(matrix.T), columns, rows)
+            return np.ascontiguousarray(across.T).reshape(shape)
+        return gaps(coder, matrix, rows, columns).reshape(shape)
+    got: Grid = _cells(coder, None if grid is None else grid.astype(np.int32), shape, _SUPPORT, way) != 0
+    return got
 
 
-def _scattered(coder: Coder, grid: Grid | None, shape: tuple[int, ...]) -> Grid:
-    """Each entry on its own, all with the same probability."""
-    size = math.prod(shape)
-    kept = coder.number(None if grid is None else int(grid.sum()), "kept", size)
-    flat = None if grid is None else grid.reshape(-1)
-    weights = np.array([size - kept + 0.5, kept + 0.5])
-    got = np.empty(size, dtype=np.bool_)
-    for start in range(0, size, _BLOCK):
-        stop = min(size, start + _BLOCK)
-        block: Ints | None = None if flat is None else flat[start:stop].astype(np.int32)
-        got[start:stop] = coder.symbols(block, weights, stop - start)
-    return got.reshape(shape)
-
-
-def _feeding(coder: Coder, columns: int) -> Counts | None:
-    """For each column, how much is kept of the row that feeds it: of the latest support whose rows divide them."""
-    for (_, rows), counts in reversed([item for item in coder.memory.items() if item[0][0] == "rows"]):
-        if columns % rows == 0:
-            fed: Counts = counts.repeat(columns // rows)
-            return fed
-    return None
+def _cells(
+    coder: Coder, values: NDArray[np.int32] | None, shape: tuple[int, ...], of: Levels, way: int
+) -> NDArray[np.int32]:
+    if math.prod(shape) > FEW_CELLS:
+        raise ArtifactError(f"a support of {math.prod(shape)} entries is coded one by one, at most {FEW_CELLS} can be")
+    linked = way != _CELLS and linkable(coder, shape)
+    four, fed = layout(coder, shape, linked)
+    columns = math.prod(four[1:])
+    hint = np.zeros(columns, dtype=np.int64) if fed is None else hinted(fed)
+    open_ = np.ones(columns, dtype=np.uint8)
+    if way == _FED and fed is not None:
+        open_ = (fed > 0).astype(np.uint8)
+    rows = row_hints(coder, shape, linked)
+    got = Cells(Geometry(four, of.zero, of.negative, of.positive), values, open_, hint, rows).code(coder)
+    return np.ascontiguousarray(got).reshape(shape)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tighten.codecs.adaptive import adaptive, as_symbols
-from tighten.codecs.stream import Coder, Writer
+from tighten.codecs.coder import Coder, Trying
 from tighten.errors import ArtifactError
 
 # The place in this list is the number in the file: append only.
@@ -97,7 +97,7 @@ def _plane(coder: Coder, plane: NDArray[np.uint8] | None, count: int, name: str)
 
 
 def _best_way(coder: Coder, plane: NDArray[np.uint8], name: str) -> int:
-    assert isinstance(coder, Writer)
+    assert isinstance(coder, Trying)
     costs = {}
     for way in (_RAW, _ADAPTIVE, _DEFLATED)[: 3 if len(plane) >= _WORTH_DEFLATING else 2]:
         trial = coder.trial()

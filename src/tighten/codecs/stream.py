@@ -1,124 +1,53 @@
-"""A range-coded stream of numbers, read and written by the same code.
-
-Every codec is one function that works in both directions: with a `Writer` it is given what to
-write and gets it back; with a `Reader` it is given None and gets what was written. So the two
-directions cannot drift apart.
-
-Probabilities are made of integers by +, -, *, / in a fixed order, so they are the same on every
-machine.
-"""
+"""The range-coded stream of format 2, in whole numbers (`rangecoder.py`)."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Hashable
-from typing import Any, TypeAlias
+from collections.abc import Callable
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from tighten.codecs import rangecoder
+from tighten.codecs.coder import Coder, Floats, Ints, Trying
+from tighten.codecs.rangecoder import BITS, ONE, PLACE, WIDTH, Bytes, State
 from tighten.errors import ArtifactError
 
-Ints: TypeAlias = NDArray[np.int32]
-Floats: TypeAlias = NDArray[np.float64]
-
-_model: Any = constriction.stream.model
-_queue: Any = constriction.stream.queue
-_BERNOULLI = _model.Bernoulli(perfect=False)
+_BYTES_PER_DECISION = 2
+_SPARE = 64
 
 
-class Coder(ABC):
-    """What `Writer` and `Reader` share: adaptive numbers, built on the abstract primitives.
-
-    A context names what a number is about. Its statistics are learned while coding, in the same way
-    on both sides, so no table of frequencies is ever stored.
-    """
-
-    def __init__(self) -> None:
-        self.contexts: dict[Hashable, tuple[int, int]] = {}
-        self.memory: dict[tuple[str, Any], NDArray[Any]] = {}
-        self.claimed = 0
-
-    @abstractmethod
-    def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
-        """`count` independent symbols in `[0, len(weights))`, drawn by `weights`; at least two weights."""
-
-    @abstractmethod
-    def bits(self, values: Ints | None, p: Floats) -> Ints:
-        """One bit for each entry of `p`, the probability that the bit is 1."""
-
-    @abstractmethod
-    def raw(self, data: bytes | None, size: int) -> bytes:
-        """`size` bytes as they are, kept apart from the range-coded part."""
-
-    @abstractmethod
-    def mark(self, part: str, site: str = "") -> None:
-        """Books what was coded since the last mark as this part of this site."""
-
-    def claim(self, size: int) -> None:
-        """Announces that `size` bytes of tensors are about to be allocated."""
-        self.claimed += size
-
-    def symbol(self, value: int | None, weights: Floats) -> int:
-        """One symbol, drawn by `weights`; free where there is no choice."""
-        if len(weights) == 1:
-            return 0
-        values = None if value is None else np.array([value], dtype=np.int32)
-        return int(self.symbols(values, weights, 1)[0])
-
-    def bit(self, value: bool | None, context: Hashable) -> bool:
-        """One bit, by the zeros and ones that this context has seen."""
-        zeros, ones = self.contexts.get(context, (0, 0))
-        got = self.symbol(None if value is None else int(value), np.array([zeros + 1.0, ones + 1.0]))
-        self.contexts[context] = (zeros + 1 - got, ones + got)
-        return bool(got)
-
-    def number(self, value: int | None, context: Hashable, limit: int = 2**40) -> int:
-        """A number in `[0, limit]`; small ones, and ones often seen in this context, are cheap.
-
-        Its size class (how many bits `value + 1` has) is coded in unary, then the bits below the first.
-
-        Raises:
-            ArtifactError: it is larger than `limit`.
-        """
-        target = None if value is None else value + 1
-        largest_size = (limit + 1).bit_length() - 1
-        size = 0
-        while size < largest_size:
-            if not self.bit(None if target is None else size + 1 < target.bit_length(), (context, size)):
-                break
-            size += 1
-        got = 1
-        for place in reversed(range(size)):
-            digit = None if target is None else bool(target >> place & 1)
-            # The leading digits together tell what is common; further down only their place matters.
-            got = 2 * got + self.bit(digit, (context, size, got if got < 16 else -place))
-        if got - 1 > limit:
-            raise ArtifactError(f"a number in it is {got - 1} where at most {limit} makes sense")
-        return got - 1
-
-
-class Writer(Coder):
+class Writer(Trying):
     """The writing side: collects symbols and raw bytes, and books what each part costs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._coder = _queue.RangeEncoder()
+        self._state = rangecoder.writing()
+        self._data: Bytes = np.zeros(1024, dtype=np.uint8)
         self._raw: list[bytes] = []
         self._raw_size = 0
         self._marks: list[tuple[str, str, float, int]] = []
 
+    def run(self, code: Callable[[State, Bytes], None], decisions: int) -> None:
+        """Compiled code that carries the stream on by at most so many decisions."""
+        need = int(self._state[PLACE]) + _BYTES_PER_DECISION * decisions + _SPARE
+        if need > len(self._data):
+            grown = np.zeros(max(need, 2 * len(self._data)), dtype=np.uint8)
+            grown[: len(self._data)] = self._data
+            self._data = grown
+        code(self._state, self._data)
+
     def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
         assert values is not None
-        self._coder.encode(values, _categorical(weights, count))
-        return values
+        given, ends = np.ascontiguousarray(values, dtype=np.int32), _ends(weights)
+        self.run(lambda state, data: rangecoder.code_symbols(state, data, given, ends), count)
+        return given
 
     def bits(self, values: Ints | None, p: Floats) -> Ints:
         assert values is not None
-        self._coder.encode(values, _BERNOULLI, p)
-        return values
+        given, chances = np.ascontiguousarray(values, dtype=np.int32), _chances(p)
+        self.run(lambda state, data: rangecoder.code_bits(state, data, given, chances), len(given))
+        return given
 
     def raw(self, data: bytes | None, size: int) -> bytes:
         assert data is not None
@@ -128,6 +57,9 @@ class Writer(Coder):
 
     def mark(self, part: str, site: str = "") -> None:
         self._marks.append((part, site, self._coded_bits(), self._raw_size))
+
+    def mark_at(self, part: str, site: str, bits: float) -> None:
+        self._marks.append((part, site, bits - 8 * self._raw_size, self._raw_size))
 
     def trial(self) -> Writer:
         """An empty writer that knows the same statistics: to find out what something would cost."""
@@ -142,14 +74,14 @@ class Writer(Coder):
 
     def finish(self) -> tuple[bytes, bytes]:
         """The range-coded bytes and the raw bytes."""
-        return self._shortest(), b"".join(self._raw)
+        return rangecoder.written(self._state, self._data), b"".join(self._raw)
 
     def booked(self) -> list[tuple[str, str, int]]:
         """Whole bytes of each marked (part, site), in order; together they are all bytes of `finish`.
 
         A symbol may cost a fraction of a bit, so the range-coded bytes are cut where the marks fall.
         """
-        coded = len(self._shortest())
+        coded = len(rangecoder.written(self._state, self._data))
         booked, before, raw_before = [], 0, 0
         for part, site, bits, raw in self._marks:
             here = coded if bits == self._marks[-1][2] else min(round(bits / 8), coded)
@@ -158,25 +90,7 @@ class Writer(Coder):
         return booked
 
     def _coded_bits(self) -> float:
-        words, (_, width) = self._coder.pos()
-        return float(32 * words + 64 - math.log2(width))
-
-    def _shortest(self) -> bytes:
-        """The shortest bytes that, followed by zeros, decode to what was written."""
-        words, (lower, width) = self._coder.pos()
-        data = self._coder.get_compressed().astype(">u4").tobytes()
-        head, tail = data[: 4 * words], data[4 * words :].ljust(8, b"\0")
-        now = int.from_bytes(tail, "big")
-        # The interval [lower, lower + width) lives on a circle of 2^64; without a carry into the head
-        # the last 64 bits may be any number between these two.
-        offset = (now - lower) % 2**64
-        least, most = max(now - offset, 0), min(now - offset + width - 1, 2**64 - 1)
-        for zeros in reversed(range(65)):
-            candidate = -(-least >> zeros) << zeros
-            if candidate <= most:
-                break
-        shortest: bytes = (head + candidate.to_bytes(8, "big")).rstrip(b"\0")
-        return shortest
+        return 8.0 * int(self._state[PLACE]) + BITS - math.log2(int(self._state[WIDTH]))
 
 
 class Reader(Coder):
@@ -190,17 +104,23 @@ class Reader(Coder):
 
     def __init__(self, coded: bytes, raw: bytes, allowance: int) -> None:
         super().__init__()
-        padded = coded + bytes(-len(coded) % 4)
-        self._coder = _queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
+        self._data: Bytes = np.frombuffer(bytearray(coded), dtype=np.uint8)
+        self._state = rangecoder.reading(self._data)
         self._raw = memoryview(raw)
         self._allowance = allowance
 
+    def run(self, code: Callable[[State, Bytes], None], decisions: int) -> None:
+        """Compiled code that carries the stream on."""
+        code(self._state, self._data)
+
     def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
-        got: Ints = self._coder.decode(_categorical(weights, count), count)
+        got, ends = np.empty(count, dtype=np.int32), _ends(weights)
+        self.run(lambda state, data: rangecoder.code_symbols(state, data, got, ends), count)
         return got
 
     def bits(self, values: Ints | None, p: Floats) -> Ints:
-        got: Ints = self._coder.decode(_BERNOULLI, p)
+        got, chances = np.empty(len(p), dtype=np.int32), _chances(p)
+        self.run(lambda state, data: rangecoder.code_bits(state, data, got, chances), len(p))
         return got
 
     def raw(self, data: bytes | None, size: int) -> bytes:
@@ -225,6 +145,16 @@ class Reader(Coder):
             raise ArtifactError(f"{len(self._raw)} bytes are left over at its end")
 
 
-def _categorical(weights: Floats, count: int) -> Any:
-    # `lazy` changes the speed only; `perfect=False` is part of the format.
-    return _model.Categorical(weights, perfect=False, lazy=count == 1)
+def _ends(weights: Floats) -> NDArray[np.int64]:
+    """Where each symbol's probabilities end, out of 2^16, at least one for each.
+
+    Weights are whole numbers or dyadic fractions, so their sums are exact in any order.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(weights)])
+    ends: NDArray[np.int64] = np.floor(sums / sums[-1] * (ONE - len(weights))).astype(np.int64)
+    return ends + np.arange(len(ends))
+
+
+def _chances(p: Floats) -> NDArray[np.int64]:
+    chances: NDArray[np.int64] = np.clip(np.floor(p * ONE), 1, ONE - 1).astype(np.int64)
+    return chances

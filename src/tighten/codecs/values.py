@@ -2,92 +2,77 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tighten.codecs.adaptive import adaptive, as_symbols
-from tighten.codecs.scalars import dtype, scalars
+from tighten.codecs.coder import Coder
+
+# What both formats have: no second copy of it.
+from tighten.codecs.format1.values import MOST_LEVELS, check_indexed, run_lengths, value_dtype
+from tighten.codecs.positions import Levels
+from tighten.codecs.scalars import scalars
 from tighten.codecs.steps import steps
-from tighten.codecs.stream import Coder
-from tighten.codes import Dense, Indexed
+from tighten.codes import Indexed
 from tighten.errors import ArtifactError
 
-MOST_LEVELS = 2**16
+__all__ = ["MOST_LEVELS", "Table", "check_indexed", "indices", "run_lengths", "table", "value_dtype"]
+MOST_SIGNED = 64
+"""Levels up to which an index is coded as sign and size."""
 
 
-def dense(coder: Coder, code: Dense | None, shape: tuple[int, ...], of: torch.dtype, site: str) -> Dense:
-    """Plain values."""
-    got = scalars(coder, None if code is None else code.values, of, shape)
-    coder.mark("values", site)
-    return Dense(got)
+class Table:
+    """The levels of a code, its scales, and its indices as signed places."""
+
+    def __init__(self, levels: Tensor, scale: Tensor) -> None:
+        self.levels, self.scale = levels, scale
+        numbers = levels.double().numpy() if not levels.is_complex() else np.zeros(len(levels))
+        self.order = np.argsort(numbers, kind="stable")
+        self.below = int((numbers < 0).sum())
+        self.has_zero = bool((numbers[self.order][self.below : self.below + 1] == 0).any())
+
+    @property
+    def signed(self) -> bool:
+        return 1 < len(self.levels) <= MOST_SIGNED and not self.levels.is_complex()
+
+    def of(self, sparse: bool) -> Levels:
+        above = len(self.levels) - self.below - self.has_zero
+        return Levels(sparse or self.has_zero, self.below, above)
+
+    def places(self, index: NDArray[np.int64]) -> NDArray[np.int32]:
+        """-1, -2 ... down the levels below zero, 1, 2 ... up those above."""
+        rank = np.empty(len(self.order), dtype=np.int64)
+        rank[self.order] = np.arange(len(self.order))
+        place = rank[index] - self.below
+        return (place if self.has_zero else np.where(place >= 0, place + 1, place)).astype(np.int32)
+
+    def index(self, places: NDArray[np.int32]) -> Tensor:
+        rank = places.astype(np.int64)
+        if not self.has_zero:
+            rank = np.where(rank > 0, rank - 1, rank)
+        return as_index(self.order[rank + self.below], len(self.levels))
 
 
-def indexed(
-    coder: Coder, code: Indexed | None, shape: tuple[int, ...], of: torch.dtype, support: Tensor | None, site: str
-) -> Indexed:
-    """Indices, table and scales.
-
-    Args:
-        support: flat bool tensor, which entries of the whole tensor are kept; None where all are.
-    """
-    count = math.prod(shape)
+def table(coder: Coder, code: Indexed | None, of: torch.dtype, site: str) -> Table:
+    """Levels and scales."""
     levels = coder.number(None if code is None else len(code.steps), "levels", MOST_LEVELS)
     runs = coder.number(None if code is None else len(code.scale), "runs")
-    table = steps(coder, None if code is None else code.steps, of, levels)
+    got = steps(coder, None if code is None else code.steps.detach().cpu(), of, levels)
     coder.claim(runs * of.itemsize)
     scale = scalars(coder, None if code is None else code.scale, of, (runs,))
     coder.mark("tables", site)
-    counts = run_lengths(runs, count, support)
-    index = _indices(coder, None if code is None else code.index, count, levels)
-    coder.mark("values", site)
-    return Indexed(index.reshape(shape), table, scale, counts)
+    return Table(got, scale)
 
 
-def check_indexed(code: Indexed, support: Tensor | None) -> None:
-    """Refuses an `Indexed` that the format has no words for.
-
-    Raises:
-        ArtifactError: the message says what and why; the caller adds the site.
-    """
-    levels = len(code.steps)
-    if levels > MOST_LEVELS:
-        raise ArtifactError(f"has a table of {levels} levels, at most {MOST_LEVELS} can be stored: use a Dense code")
-    if code.steps.dtype != code.scale.dtype:
-        raise ArtifactError(f"has steps of {code.steps.dtype} and scales of {code.scale.dtype}: give both one dtype")
-    if code.index.numel() and not 0 <= int(code.index.min()) <= int(code.index.max()) < levels:
-        raise ArtifactError(f"has indices outside its table of {levels} levels: fit the code again")
-    if not torch.equal(code.counts.cpu(), run_lengths(len(code.scale), code.index.numel(), support)):
-        raise ArtifactError(
-            f"has runs of {code.counts.tolist()[:8]} entries, which do not follow from its rows: "
-            "give it one scale, or one for each of a number of equal rows"
-        )
-
-
-def run_lengths(runs: int, count: int, support: Tensor | None) -> Tensor:
-    """How many of the `count` entries share each scale: those in one of `runs` equal stretches of the whole tensor."""
-    total = count if support is None else len(support)
-    if total == 0:
-        return torch.zeros(runs, dtype=torch.int64)
-    if runs == 0 or total % runs:
-        raise ArtifactError(f"has {runs} scales, which cannot share {total} entries evenly: give it one for each row")
-    if support is None:
-        return torch.full((runs,), count // runs)
-    return support.reshape(runs, -1).sum(dim=1)
-
-
-def _indices(coder: Coder, index: Tensor | None, count: int, levels: int) -> Tensor:
+def indices(coder: Coder, index: Tensor | None, count: int, levels: int) -> Tensor:
+    """Indices by their frequencies."""
     if levels == 0 and count:
         raise ArtifactError("has entries but an empty table")
     given = None if index is None else as_symbols(index.detach().cpu().reshape(-1).numpy())
-    got = adaptive(coder, given, count, np.full(max(levels, 1), 0.5))
-    return torch.from_numpy(got).to(torch.uint8 if levels <= 256 else torch.int32)
+    return as_index(adaptive(coder, given, count, np.full(max(levels, 1), 0.5)), levels)
 
 
-def value_dtype(coder: Coder, code: Dense | Indexed | None) -> torch.dtype:
-    """The type of the values."""
-    if code is None:
-        return dtype(coder, None)
-    return dtype(coder, code.values.dtype if isinstance(code, Dense) else code.steps.dtype)
+def as_index(index: NDArray[np.int32] | NDArray[np.int64], levels: int) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(index)).to(torch.uint8 if levels <= 256 else torch.int32)

@@ -35,7 +35,10 @@ class Indexed:
 
     def dense(self) -> Tensor:
         """The tensor that this code describes."""
-        return self.steps[self.index.long()] * self._scale_per_entry()
+        index = self.index.reshape(-1).int()
+        if len(self.scale) == 1:  # the same products, taken once for each level
+            return (self.steps * self.scale).index_select(0, index).view(self.index.shape)
+        return self.steps.index_select(0, index).view(self.index.shape) * self._scale_per_entry()
 
     def bits(self) -> float:
         """Bits of a fixed-length code: indices, scales and table."""

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tighten.codecs.stream import Coder, Floats, Ints
+from tighten.codecs.coder import Coder, Floats, Ints
 from tighten.errors import ArtifactError
 
 Matrix: TypeAlias = NDArray[np.bool_]

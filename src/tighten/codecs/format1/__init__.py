@@ -1,0 +1,1 @@
+"""Format 1 of the file: read for ever, no longer written."""
