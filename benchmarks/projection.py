@@ -3,8 +3,9 @@
 
     python benchmarks/projection.py [--entries 25000000 100000000] [--threads 1] [--rounds 3]
 
-Each way gives the bool mask of the `k` largest magnitudes of a normal draw, which must be the same; `torch.kthvalue`
-gives the threshold, and the mask is the comparison with it. Rounds take turns; the ratio is that of the best times.
+Each way gives the bool mask of the `k` largest magnitudes of a normal draw, which must be the same;
+`torch.kthvalue` gives the threshold, and the mask is the comparison with it. Rounds take turns; the ratio is
+that of the best times.
 """
 
 import argparse

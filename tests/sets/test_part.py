@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.sets.sharing import shared, split
+from tests.sets.sharing import Threads, shared, split
 from torch import Tensor
 
 import tighten as tt
@@ -116,6 +116,28 @@ def test_a_violation_counts_the_entries_of_all() -> None:
         return tt.Sparse(count=10).violations(tt.Sparse(count=11).fit(local, part), part)
 
     assert all("11 entries kept" in wrong[0] for wrong in shared(draw(0), 3, 0, work))
+
+
+@pytest.mark.parametrize("entries", [4_000, 40_000])
+def test_a_projection_sends_counts_whatever_the_size(entries: int) -> None:
+    """The figures of docs/many-processes.md."""
+
+    def work(local: Tensor, part: Part) -> int:
+        tt.Sparse(density=0.1).fit(local, part)
+        assert isinstance(part.parts, Threads)
+        return part.parts.sent[part.parts.own.rank]
+
+    flags, counts = 3 * 8, 8 * (2**11 + 2**11 + 2**9)
+    assert shared(torch.randn(entries), 4, 0, work) == [flags + counts] * 4
+
+
+def test_a_binary_fit_sends_sums() -> None:
+    def work(local: Tensor, part: Part) -> int:
+        tt.Binary().fit(local, part)
+        assert isinstance(part.parts, Threads)
+        return part.parts.sent[part.parts.own.rank]
+
+    assert max(shared(torch.randn(40_000), 4, 0, work)) <= 128
 
 
 def test_places_are_those_in_the_whole_tensor() -> None:

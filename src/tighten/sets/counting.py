@@ -17,7 +17,7 @@ PATTERNS = {
 }
 
 
-def kth_largest(values: Tensor, k: int, part: Part) -> Tensor:
+def kth_largest(values: Tensor, k: int, part: Part | None) -> Tensor:
     """The k-th largest of the values of all parts, which are not negative.
 
     Definition: of numbers that are not negative the larger one has the larger bit pattern. The pattern of the k-th
@@ -30,14 +30,14 @@ def kth_largest(values: Tensor, k: int, part: Part) -> Tensor:
     Args:
         values: one-dimensional, of this part.
         k: from 1 to the number of values of all parts.
-        part: which part this is.
+        part: which part this is; None for all there is.
     """
     kind = PATTERNS[values.dtype]
     found = kth_largest_key((values + 0.0).view(kind), k, torch.iinfo(kind).bits - 1, part)
     return torch.tensor([found], dtype=kind, device=values.device).view(values.dtype)[0]
 
 
-def kth_largest_key(keys: Tensor, k: int, bits: int, part: Part) -> int:
+def kth_largest_key(keys: Tensor, k: int, bits: int, part: Part | None) -> int:
     """The same for whole numbers below 2^bits."""
     found, shift = 0, bits
     while shift:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ SAMPLE = 1 << 16
 """Entries that tell about where the threshold lies."""
 SURE = 5.0
 """Standard deviations on both sides of the sample's guess."""
+NUMBERS = (torch.float32, torch.float64)
 BLOCK = 1 << 17
 """Entries looked at in one go: they stay in a processor's cache."""
 
@@ -23,9 +25,10 @@ def top_k(gain: Tensor, count: int, part: Part | None = None) -> Tensor:
 
     Definition: the threshold is the exact `count`-th largest. In one process a sample tells between which two values
     it lies, which is then checked by counting, and it is selected among the few entries between them. Over
-    several processes it is found by counting, and ties go by the row-major place in the whole tensor.
+    several processes, and on other devices than processors, it is found by counting, and ties go by the row-major
+    place in the whole tensor.
 
-    Cost: one pass that reads and one that writes; a selection among the entries near the threshold.
+    Cost: one pass that reads and writes, and a selection among the entries near the threshold.
 
     Args:
         gain: not negative where it matters, no NaN.
@@ -35,10 +38,18 @@ def top_k(gain: Tensor, count: int, part: Part | None = None) -> Tensor:
     Returns:
         A bool tensor of the same shape.
     """
-    flat = gain.reshape(-1)
+    flat = gain.detach().reshape(-1)
     if count >= (flat.numel() if part is None else math.prod(part.shape)):
         return gain > 0
-    threshold = _kth_here(flat, count) if part is None else kth_largest(flat.clamp_min(0), count, part)
+    large = flat.numel() > 4 * SAMPLE
+    if part is None and large and flat.device.type == "cpu" and flat.dtype in NUMBERS:
+        kept = _by_sample(flat, count)
+        if kept is not None:
+            return kept.view(gain.shape)
+    if part is None and not (large and flat.device.type != "cpu"):
+        threshold = _by_selection(flat, count)
+    else:
+        threshold = kth_largest(flat.clamp_min(0), count, part)
     if not float(threshold) > 0:
         return gain > 0
     kept = flat >= threshold
@@ -57,34 +68,43 @@ def _drop_last_ties(kept: Tensor, ties: Tensor, surplus: int, shape: torch.Size,
     kept[index[places >= last]] = False
 
 
-def _kth_here(flat: Tensor, k: int) -> Tensor:
-    """The exact k-th largest entry."""
-    n = flat.numel()
-    if n > 4 * SAMPLE:
-        low, high = _bracket(flat, k)
-        above, near = 0, []
-        for block in flat.split(BLOCK if flat.device.type == "cpu" else n):
-            over = block > high
-            above += int(over.count_nonzero())
-            near.append(block[(block >= low) ^ over])
-        inside = torch.cat(near)
-        # A sample of a tensor with a strange order may mislead: then all of it is searched.
-        if above < k <= above + inside.numel():
-            flat, k = inside, k - above
-    # The smaller side is selected.
+def _by_selection(flat: Tensor, k: int) -> Tensor:
+    """The exact k-th largest entry; the smaller side is selected."""
     if k <= flat.numel() // 2:
         return flat.topk(k, sorted=False).values.min()
     return flat.kthvalue(flat.numel() - k + 1).values
 
 
-def _bracket(flat: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _by_sample(flat: Tensor, k: int) -> Tensor | None:
+    """The mask of the k largest; None where the sample of a tensor with a strange order misled."""
+    low, high = _bracket(flat, k)
+    sizes, kept, above, places = flat.numpy(), torch.empty(flat.shape, dtype=torch.bool), 0, []
+    mask = kept.numpy()
+    for at in range(0, len(sizes), BLOCK):
+        block, over = sizes[at : at + BLOCK], mask[at : at + BLOCK]
+        np.greater(block, high, out=over)
+        above += int(np.count_nonzero(over))
+        places.append(np.flatnonzero((block >= low) != over) + at)
+    near = np.concatenate(places)
+    if not above < k <= above + len(near):
+        return None
+    values = sizes[near]
+    threshold = np.partition(values, len(values) - (k - above))[len(values) - (k - above)]
+    if not threshold > 0:
+        return None
+    larger = near[values > threshold]
+    mask[larger] = True
+    mask[near[values == threshold][: k - above - len(larger)]] = True
+    return kept
+
+
+def _bracket(flat: Tensor, k: int) -> tuple[np.floating, np.floating]:
     """Two values between which the k-th largest entry very likely lies."""
     chance = torch.Generator().manual_seed(0)
-    index = torch.randint(flat.numel(), (SAMPLE,), generator=chance).to(flat.device)
-    sample = flat[index].sort(descending=True).values
+    sample = flat[torch.randint(flat.numel(), (SAMPLE,), generator=chance)].sort(descending=True).values.numpy()
     part = k / flat.numel()
     guess, spread = part * SAMPLE, SURE * math.sqrt(SAMPLE * part * (1 - part)) + SURE
     first, last = math.floor(guess - spread), math.ceil(guess + spread)
-    high = sample[first] if first >= 0 else flat.new_tensor(math.inf)
-    low = sample[last] if last < SAMPLE else flat.new_tensor(-math.inf)
+    high = sample[first] if first >= 0 else sample.dtype.type(np.inf)
+    low = sample[last] if last < SAMPLE else sample.dtype.type(-np.inf)
     return low, high
