@@ -95,9 +95,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(
-        "| recipe | weights | constrained | kept | rate | file, float32 | smaller | bare | step | update | coded |"
-    )
+    print("| recipe | weights | constrained | kept | rate | file, float32 | smaller | bare | step | update | coded |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name in args.only:
         print(row(name, args), flush=True)

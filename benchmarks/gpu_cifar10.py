@@ -7,8 +7,8 @@
 Needs torch, torchvision, and the wheels numpy and constriction beside a checkout (PYTHONPATH=src); about 25 minutes
 on one H200 for two seeds. A call works for --minutes, keeps where it is in --runs, and is repeated until it says that
 all is done. Settings are fixed beforehand, by the shipped recipes and the papers: all 50,000 training pictures are
-trained on, nothing is decided by the test set, accuracy is that of the last epoch. `--epochs 0.05 --steps 3` tries
-everything out on a CPU.
+trained on, nothing is decided by the test set, accuracy is that of the last epoch. `--epochs 0.01 --pictures 32`
+tries everything out on a CPU.
 """
 
 import argparse
@@ -102,10 +102,14 @@ class Pictures:
         generator = torch.Generator(device).manual_seed(seed)
         return cls((pictures - mean) / std, torch.tensor(raw.targets, device=device), generator)
 
-    def batches(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """So many shuffled batches, each picture shifted by up to four pixels and mirrored half the time."""
+    def first(self, count: int | None) -> "Pictures":
+        """So many of them, or all."""
+        return Pictures(self.inputs[:count], self.targets[:count], self.generator)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shuffled batches, each picture shifted by up to four pixels and mirrored half the time."""
         order = torch.randperm(len(self.targets), device=self.targets.device, generator=self.generator)
-        for index in order.split(BATCH)[:steps]:
+        for index in order.split(BATCH):
             yield self._changed(self.inputs[index]), self.targets[index]
 
     def _changed(self, x: Tensor) -> Tensor:
@@ -130,7 +134,7 @@ class Job:
     def __init__(self, args: argparse.Namespace, seed: int, train: Pictures, test: Pictures, until: float) -> None:
         self.args, self.seed, self.train, self.test, self.until = args, seed, train, test, until
         self.device = train.inputs.device
-        self.steps = args.steps or -(-len(train.targets) // BATCH)
+        self.steps = -(-len(train.targets) // BATCH)
 
     def path(self, row: str) -> Path:
         """Where a row is kept."""
@@ -208,7 +212,7 @@ class Job:
         """One pass over the training pictures."""
         start, total = time.perf_counter(), torch.zeros((), device=self.device)
         model.train()
-        for inputs, targets in self.train.batches(self.steps):
+        for inputs, targets in self.train.batches():
             with torch.autocast(self.device.type, torch.bfloat16):
                 outputs = model(inputs)
             loss = F.cross_entropy(outputs.float(), targets)
@@ -239,8 +243,7 @@ class Job:
 
     def statistics(self, model: nn.Module) -> None:
         """Batch norm statistics of the committed weights, over at most 10,000 pictures."""
-        count = 10_000 if not self.args.steps else self.args.steps * BATCH
-        update_bn(self.train.inputs[:count].split(BATCH), model)
+        update_bn(self.train.inputs[:10_000].split(BATCH), model)
 
     def restore(self, row: str, parts: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
         """The parts as they were kept, and what was done."""
@@ -286,7 +289,7 @@ class Job:
             "kept": kept,
             "weights": sum(p.numel() for p in model.parameters() if p.ndim > 1),
             "epochs": len(history),
-            "partial": self.args.epochs < 1 or bool(self.args.steps),
+            "partial": self.args.epochs < 1 or self.args.pictures is not None,
             "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
             "torch": torch.__version__,
@@ -366,7 +369,7 @@ def main(arguments: list[str] | None = None) -> bool:
     parser.add_argument("--rows", nargs="+", choices=list(AIMS), default=list(AIMS))
     parser.add_argument("--minutes", type=float, default=9.0, help="of a call")
     parser.add_argument("--epochs", type=float, default=1.0, help="factor on all epochs")
-    parser.add_argument("--steps", type=int, help="of each epoch, in place of a whole pass")
+    parser.add_argument("--pictures", type=int, help="of each part, in place of all of them")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--runs", type=Path, default=HERE / "runs" / "gpu_cifar10")
     parser.add_argument("--results", type=Path, default=HERE / "results" / "vgg16-cifar10")
@@ -381,7 +384,7 @@ def main(arguments: list[str] | None = None) -> bool:
     until, device = time.monotonic() + 60 * args.minutes, torch.device(args.device)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    train, test = (Pictures.read(args.data, part, device, 0) for part in (True, False))
+    train, test = (Pictures.read(args.data, part, device, 0).first(args.pictures) for part in (True, False))
     try:
         for seed in args.seeds:
             job = Job(args, seed, train, test, until)

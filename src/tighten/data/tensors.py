@@ -108,5 +108,6 @@ class ImageData:
 
     def to(self, device: torch.device) -> ImageData:
         """What is held in memory moved to a device, where batches are then made; what lies in files is left there."""
-        parts = {name: getattr(self, name) for name in ("train", "validation", "test")}
-        return replace(self, **{n: part.to(device) for n, part in parts.items() if isinstance(part, TensorData)})
+        parts = (self.train, self.validation, self.test)
+        train, validation, test = (part.to(device) if isinstance(part, TensorData) else part for part in parts)
+        return replace(self, train=train, validation=validation, test=test)
