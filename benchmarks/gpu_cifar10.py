@@ -33,11 +33,9 @@ from tighten.torchvision_ops import import_torchvision
 from tighten.zoo import vgg16_cifar10
 
 HERE = Path(__file__).resolve().parent.parent
-BATCH, PAD = 512, 4
+BATCH, PAD, SAVE_EVERY = 512, 4, 10
 DENSE_EPOCHS, PEAK, DECAY = 80, 0.2, 5e-4
-RATE = 1e-3  # of Adam, in all stages
-BITS = 3
-SAVE_EVERY = 10
+RATE, BITS = 1e-3, 3  # of Adam, in all stages; of a kept value in the joint row
 FACTS = {"model": "tighten.zoo:vgg16_cifar10", "data": "tighten.data:cifar10"}
 AIMS = {
     "pruned-20x": "no loss at 20x (paper: 11.5x)",
@@ -136,17 +134,10 @@ class Job:
         self.device = train.inputs.device
         self.steps = -(-len(train.targets) // BATCH)
 
-    def path(self, row: str) -> Path:
-        """Where a row is kept."""
-        return self.args.runs / f"{row}-seed{self.seed}.pt"
-
-    def network(self) -> nn.Module:
-        torch.manual_seed(self.seed)
-        return vgg16_cifar10().to(self.device).to(memory_format=torch.channels_last)
-
     def dense(self) -> nn.Module:
         """The dense network: SGD under one cycle, trained unless it was before."""
-        model, epochs = self.network(), self.epochs(DENSE_EPOCHS)
+        torch.manual_seed(self.seed)
+        model, epochs = on(self.device, vgg16_cifar10()), self.epochs(DENSE_EPOCHS)
         decayed = [p for p in model.parameters() if p.ndim > 1]
         rest = [p for p in model.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}]
@@ -165,7 +156,7 @@ class Job:
 
     def row(self, row: str, teacher: nn.Module) -> None:
         """One row, from the dense network to its last epoch."""
-        model = self.network()
+        model = on(self.device, vgg16_cifar10())
         model.load_state_dict(teacher.state_dict())
         stages = [self.scaled(stage) for stage in plan(row)]
         session = tt.Session(model, stages, steps_per_epoch=self.steps, facts=FACTS)
@@ -207,7 +198,7 @@ class Job:
         teacher: nn.Module | None,
         distill: tuple[float, float] | None,
         optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.LRScheduler,
+        scheduler: Any,
     ) -> dict[str, Any]:
         """One pass over the training pictures."""
         start, total = time.perf_counter(), torch.zeros((), device=self.device)
@@ -235,10 +226,10 @@ class Job:
         return max(1, round(planned * self.args.epochs))
 
     def scaled(self, stage: tt.Stage) -> tt.Stage:
-        """A stage for the epochs and steps of the command line."""
+        """A stage for the epochs of the command line."""
         epochs, method = self.epochs(stage.epochs), stage.method
         if isinstance(method, tt.Freeze):
-            method = replace(method, passes=min(method.passes, epochs * self.steps))
+            method = tt.Freeze(passes=min(method.passes, epochs * self.steps))
         return replace(stage, epochs=epochs, method=method)
 
     def statistics(self, model: nn.Module) -> None:
@@ -257,7 +248,7 @@ class Job:
         return state["done"], state["history"]
 
     def load(self, row: str) -> dict[str, Any] | None:
-        path = self.path(row)
+        path = self.args.runs / f"{row}-seed{self.seed}.pt"
         return torch.load(path, map_location=self.device, weights_only=True) if path.exists() else None
 
     def keep(self, row: str, parts: dict[str, Any], done: int, history: list[dict[str, Any]], *, last: bool) -> None:
@@ -271,7 +262,7 @@ class Job:
             return
         state = {name: part.state_dict() for name, part in parts.items()}
         state |= {"generator": self.train.generator.get_state(), "done": done, "history": history}
-        path = self.path(row)
+        path = self.args.runs / f"{row}-seed{self.seed}.pt"
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(state, path.with_suffix(".new"))
         path.with_suffix(".new").replace(path)
@@ -297,6 +288,11 @@ class Job:
         }
         self.args.results.mkdir(parents=True, exist_ok=True)
         (self.args.results / f"{row}-seed{self.seed}.json").write_text(json.dumps(found, indent=1))
+
+
+def on(device: torch.device, model: nn.Module) -> nn.Module:
+    """A network on the device, channels last."""
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def distilled(
@@ -340,6 +336,7 @@ def files(args: argparse.Namespace) -> None:
         found["bytes_rate"] = 4 * sum(p.numel() for p in model.parameters()) / found["bytes"]
         path.write_text(json.dumps(found, indent=1))
         print(f"{file}: {found['bytes']:,} bytes, {found['bytes_rate']:.0f}x smaller", flush=True)
+    print(table(args.results))
 
 
 def table(results: Path) -> str:
@@ -377,7 +374,6 @@ def main(arguments: list[str] | None = None) -> bool:
     args = parser.parse_args(arguments)
     if args.files:
         files(args)
-        print(table(args.results))
         return True
     if args.data is None:
         parser.error("give --data DIR")
