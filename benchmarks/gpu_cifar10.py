@@ -7,8 +7,8 @@
 Needs torch, torchvision, and the wheels numpy and constriction beside a checkout (PYTHONPATH=src); about 25 minutes
 on one H200 for two seeds. A call works for --minutes, keeps where it is in --runs, and is repeated until it says that
 all is done. Settings are fixed beforehand, by the shipped recipes and the papers: all 50,000 training pictures are
-trained on, nothing is decided by the test set, accuracy is that of the last epoch. `--epochs 0.05 --steps 3` tries
-everything out on a CPU.
+trained on, nothing is decided by the test set, accuracy is that of the last epoch. `--epochs 0.01 --pictures 32`
+tries everything out on a CPU.
 """
 
 import argparse
@@ -33,11 +33,9 @@ from tighten.torchvision_ops import import_torchvision
 from tighten.zoo import vgg16_cifar10
 
 HERE = Path(__file__).resolve().parent.parent
-BATCH, PAD = 512, 4
+BATCH, PAD, SAVE_EVERY = 512, 4, 10
 DENSE_EPOCHS, PEAK, DECAY = 80, 0.2, 5e-4
-RATE = 1e-3  # of Adam, in all stages
-BITS = 3
-SAVE_EVERY = 10
+RATE, BITS = 1e-3, 3  # of Adam, in all stages; of a kept value in the joint row
 FACTS = {"model": "tighten.zoo:vgg16_cifar10", "data": "tighten.data:cifar10"}
 AIMS = {
     "pruned-20x": "no loss at 20x (paper: 11.5x)",
@@ -102,10 +100,14 @@ class Pictures:
         generator = torch.Generator(device).manual_seed(seed)
         return cls((pictures - mean) / std, torch.tensor(raw.targets, device=device), generator)
 
-    def batches(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """So many shuffled batches, each picture shifted by up to four pixels and mirrored half the time."""
+    def first(self, count: int | None) -> "Pictures":
+        """So many of them, or all."""
+        return Pictures(self.inputs[:count], self.targets[:count], self.generator)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shuffled batches, each picture shifted by up to four pixels and mirrored half the time."""
         order = torch.randperm(len(self.targets), device=self.targets.device, generator=self.generator)
-        for index in order.split(BATCH)[:steps]:
+        for index in order.split(BATCH):
             yield self._changed(self.inputs[index]), self.targets[index]
 
     def _changed(self, x: Tensor) -> Tensor:
@@ -130,19 +132,12 @@ class Job:
     def __init__(self, args: argparse.Namespace, seed: int, train: Pictures, test: Pictures, until: float) -> None:
         self.args, self.seed, self.train, self.test, self.until = args, seed, train, test, until
         self.device = train.inputs.device
-        self.steps = args.steps or -(-len(train.targets) // BATCH)
-
-    def path(self, row: str) -> Path:
-        """Where a row is kept."""
-        return self.args.runs / f"{row}-seed{self.seed}.pt"
-
-    def network(self) -> nn.Module:
-        torch.manual_seed(self.seed)
-        return vgg16_cifar10().to(self.device).to(memory_format=torch.channels_last)
+        self.steps = -(-len(train.targets) // BATCH)
 
     def dense(self) -> nn.Module:
         """The dense network: SGD under one cycle, trained unless it was before."""
-        model, epochs = self.network(), self.epochs(DENSE_EPOCHS)
+        torch.manual_seed(self.seed)
+        model, epochs = on(self.device, vgg16_cifar10()), self.epochs(DENSE_EPOCHS)
         decayed = [p for p in model.parameters() if p.ndim > 1]
         rest = [p for p in model.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}]
@@ -161,7 +156,7 @@ class Job:
 
     def row(self, row: str, teacher: nn.Module) -> None:
         """One row, from the dense network to its last epoch."""
-        model = self.network()
+        model = on(self.device, vgg16_cifar10())
         model.load_state_dict(teacher.state_dict())
         stages = [self.scaled(stage) for stage in plan(row)]
         session = tt.Session(model, stages, steps_per_epoch=self.steps, facts=FACTS)
@@ -203,12 +198,12 @@ class Job:
         teacher: nn.Module | None,
         distill: tuple[float, float] | None,
         optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.LRScheduler,
+        scheduler: Any,
     ) -> dict[str, Any]:
         """One pass over the training pictures."""
         start, total = time.perf_counter(), torch.zeros((), device=self.device)
         model.train()
-        for inputs, targets in self.train.batches(self.steps):
+        for inputs, targets in self.train.batches():
             with torch.autocast(self.device.type, torch.bfloat16):
                 outputs = model(inputs)
             loss = F.cross_entropy(outputs.float(), targets)
@@ -231,16 +226,15 @@ class Job:
         return max(1, round(planned * self.args.epochs))
 
     def scaled(self, stage: tt.Stage) -> tt.Stage:
-        """A stage for the epochs and steps of the command line."""
+        """A stage for the epochs of the command line."""
         epochs, method = self.epochs(stage.epochs), stage.method
         if isinstance(method, tt.Freeze):
-            method = replace(method, passes=min(method.passes, epochs * self.steps))
+            method = tt.Freeze(passes=min(method.passes, epochs * self.steps))
         return replace(stage, epochs=epochs, method=method)
 
     def statistics(self, model: nn.Module) -> None:
         """Batch norm statistics of the committed weights, over at most 10,000 pictures."""
-        count = 10_000 if not self.args.steps else self.args.steps * BATCH
-        update_bn(self.train.inputs[:count].split(BATCH), model)
+        update_bn(self.train.inputs[:10_000].split(BATCH), model)
 
     def restore(self, row: str, parts: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
         """The parts as they were kept, and what was done."""
@@ -254,7 +248,7 @@ class Job:
         return state["done"], state["history"]
 
     def load(self, row: str) -> dict[str, Any] | None:
-        path = self.path(row)
+        path = self.args.runs / f"{row}-seed{self.seed}.pt"
         return torch.load(path, map_location=self.device, weights_only=True) if path.exists() else None
 
     def keep(self, row: str, parts: dict[str, Any], done: int, history: list[dict[str, Any]], *, last: bool) -> None:
@@ -268,7 +262,7 @@ class Job:
             return
         state = {name: part.state_dict() for name, part in parts.items()}
         state |= {"generator": self.train.generator.get_state(), "done": done, "history": history}
-        path = self.path(row)
+        path = self.args.runs / f"{row}-seed{self.seed}.pt"
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(state, path.with_suffix(".new"))
         path.with_suffix(".new").replace(path)
@@ -286,7 +280,7 @@ class Job:
             "kept": kept,
             "weights": sum(p.numel() for p in model.parameters() if p.ndim > 1),
             "epochs": len(history),
-            "partial": self.args.epochs < 1 or bool(self.args.steps),
+            "partial": self.args.epochs < 1 or self.args.pictures is not None,
             "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
             "torch": torch.__version__,
@@ -294,6 +288,11 @@ class Job:
         }
         self.args.results.mkdir(parents=True, exist_ok=True)
         (self.args.results / f"{row}-seed{self.seed}.json").write_text(json.dumps(found, indent=1))
+
+
+def on(device: torch.device, model: nn.Module) -> nn.Module:
+    """A network on the device, channels last."""
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def distilled(
@@ -337,6 +336,7 @@ def files(args: argparse.Namespace) -> None:
         found["bytes_rate"] = 4 * sum(p.numel() for p in model.parameters()) / found["bytes"]
         path.write_text(json.dumps(found, indent=1))
         print(f"{file}: {found['bytes']:,} bytes, {found['bytes_rate']:.0f}x smaller", flush=True)
+    print(table(args.results))
 
 
 def table(results: Path) -> str:
@@ -366,7 +366,7 @@ def main(arguments: list[str] | None = None) -> bool:
     parser.add_argument("--rows", nargs="+", choices=list(AIMS), default=list(AIMS))
     parser.add_argument("--minutes", type=float, default=9.0, help="of a call")
     parser.add_argument("--epochs", type=float, default=1.0, help="factor on all epochs")
-    parser.add_argument("--steps", type=int, help="of each epoch, in place of a whole pass")
+    parser.add_argument("--pictures", type=int, help="of each part, in place of all of them")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--runs", type=Path, default=HERE / "runs" / "gpu_cifar10")
     parser.add_argument("--results", type=Path, default=HERE / "results" / "vgg16-cifar10")
@@ -374,14 +374,13 @@ def main(arguments: list[str] | None = None) -> bool:
     args = parser.parse_args(arguments)
     if args.files:
         files(args)
-        print(table(args.results))
         return True
     if args.data is None:
         parser.error("give --data DIR")
     until, device = time.monotonic() + 60 * args.minutes, torch.device(args.device)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    train, test = (Pictures.read(args.data, part, device, 0) for part in (True, False))
+    train, test = (Pictures.read(args.data, part, device, 0).first(args.pictures) for part in (True, False))
     try:
         for seed in args.seeds:
             job = Job(args, seed, train, test, until)

@@ -7,17 +7,29 @@ import pytest
 
 from tighten.verify import verify
 
-RESULTS = Path(__file__).parents[1] / "results" / "lenet5"
-FILES = sorted(RESULTS.glob("*.tight"))
+RESULTS = Path(__file__).parents[1] / "results"
+LENET5 = sorted((RESULTS / "lenet5").glob("*.tight"))
+RESNET20 = sorted((RESULTS / "resnet20").glob("*.tight"))
 
 
 def test_there_are_results():
-    assert FILES
+    assert LENET5
+    assert RESNET20
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", LENET5, ids=lambda file: file.stem)
 def test_a_result_verifies(file, data_dir):
-    found = verify(file, root=data_dir)
+    check(file, data_dir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", RESNET20, ids=lambda file: file.stem)
+def test_a_result_on_cifar10_verifies(file, cifar_dir):
+    check(file, cifar_dir)
+
+
+def check(file, root):
+    found = verify(file, root=root)
     assert found.holds, found.checks
     run = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
     assert run["report"]["sizes"]["total"] == file.stat().st_size
