@@ -24,7 +24,7 @@ __all__ = ["Artifact", "SiteSizes", "Sizes", "load"]
 _CODE, _REST, _ALIAS = range(3)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Artifact:
     """A state dict whose constrained tensors are codes.
 
@@ -66,6 +66,13 @@ class Artifact:
         rest = {n: t.detach().cpu().clone() for n, t in state.items() if n not in codes and n not in aliases}
         stored = {name: code for name, code in codes.items() if name not in aliases}
         return cls(stored, rest, tuple(state), aliases, _json_data(meta))
+
+    def __repr__(self) -> str:
+        made = f" of {self.meta['model']}" if isinstance(self.meta.get("model"), str) else ""
+        return (
+            f"Artifact{made}: {len(self.codes)} constrained tensors, {len(self.rest)} as they are; "
+            f"tighten.report.report(artifact) counts what is kept and what it costs"
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         """The whole state dict, in its order, every tensor bit for bit; tied names share one tensor."""

@@ -24,6 +24,7 @@ from tighten.errors import ArtifactError, ConstraintError, PlanError
 from tighten.filesize import awaits_levels, planned_size
 from tighten.folding import Folding, fold
 from tighten.methods import State
+from tighten.notebook import columns, table
 from tighten.plan import Plan, Stage
 from tighten.report import Report, report
 from tighten.schedules import Clock
@@ -89,7 +90,18 @@ class Session:
                 )
 
     def __repr__(self) -> str:
-        return f"Session(stage {self.done} of {len(self.plan)} done, {len(self.codes)} sites constrained)"
+        head = f"Session(stage {self.done} of {len(self.plan)} done, {len(self.codes)} sites constrained)"
+        return f"{head}\n{columns(('stage', 'state', 'epochs'), self._states())}"
+
+    def _repr_html_(self) -> str:
+        return table(("stage", "state", "epochs"), self._states(), repr(self).partition("\n")[0])
+
+    def _states(self) -> list[tuple[str, str, str]]:
+        at_work = self.done if self._active is not None else -1
+        return [
+            (str(s), "done" if i < self.done else "at work" if i == at_work else "to come", str(s.epochs))
+            for i, s in enumerate(self.plan)
+        ]
 
     def check(self) -> None:
         """Nothing, where every constrained weight of the model lies exactly in its set, bit for bit.
