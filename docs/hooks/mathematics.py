@@ -15,4 +15,5 @@ INLINE = re.compile(r"\$`([^`\n]+)`\$")
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The text of a page with its formulas replaced."""
     markdown = BLOCK.sub(lambda m: f'<div class="formula">{convert(m[1].strip(), display="block")}</div>', markdown)
-    return INLINE.sub(lambda m: convert(m[1]), markdown)
+    # Within a span: a line that begins with a formula would end the paragraph.
+    return INLINE.sub(lambda m: f"<span>{convert(m[1])}</span>", markdown)

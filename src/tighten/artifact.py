@@ -30,7 +30,7 @@ _CODE, _REST, _ALIAS = range(3)
 _LONGEST = 300
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Artifact:
     """A state dict whose constrained tensors are codes.
 
@@ -97,6 +97,13 @@ class Artifact:
                 f"({found}): build the model that was saved"
             )
         return self._renamed(list(shapes), None)
+
+    def __repr__(self) -> str:
+        made = f" of {self.meta['model']}" if isinstance(self.meta.get("model"), str) else ""
+        return (
+            f"Artifact{made}: {len(self.codes)} constrained tensors, {len(self.rest)} as they are; "
+            f"tighten.report.report(artifact) counts what is kept and what it costs"
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         """The whole state dict, in its order, every tensor bit for bit; tied names share one tensor."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from tighten.allocation import Allocation, Budget, fisher
 from tighten.errors import PlanError
 from tighten.methods import Method
+from tighten.notebook import columns, table
 from tighten.sets import Set
 from tighten.sites import Selector
 
@@ -43,7 +44,10 @@ class Stage:
         return self.name or type(self.method).__name__.lower()
 
 
-@dataclass(frozen=True)
+HEADER = ("stage", "method", "epochs", "sets", "budget")
+
+
+@dataclass(frozen=True, repr=False)
 class Plan(Sequence[Stage]):
     """The whole way, stage by stage.
 
@@ -67,6 +71,19 @@ class Plan(Sequence[Stage]):
         """All epochs of the plan."""
         return sum(stage.epochs for stage in self.stages)
 
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row for each stage: its name, method, epochs, sets and budget, in words."""
+        return [
+            (str(stage), type(stage.method).__name__, str(stage.epochs), _sets(stage), _budget(stage.budget))
+            for stage in self
+        ]
+
+    def __repr__(self) -> str:
+        return columns(HEADER, self.rows())
+
+    def _repr_html_(self) -> str:
+        return table(HEADER, self.rows())
+
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         return self.stages[index]
 
@@ -78,3 +95,19 @@ class Plan(Sequence[Stage]):
 
     def __add__(self, other: Plan) -> Plan:
         return Plan(self.stages + other.stages)
+
+
+def _sets(stage: Stage) -> str:
+    named = [f"{s if isinstance(s, str) else getattr(s, '__name__', repr(s))}: {c!r}" for s, c in stage.sets.items()]
+    return "; ".join(named) or "hold what is constrained"
+
+
+def _budget(budget: Budget | None) -> str:
+    if budget is None:
+        return ""
+    given = {f.name: getattr(budget, f.name) for f in fields(budget)}
+    return ", ".join(
+        f"{name} {value:g}"
+        for name, value in given.items()
+        if value is not None and (name, value) != ("value_bits", 32)
+    )

@@ -25,6 +25,7 @@ from tighten.folding import Folding, fold
 from tighten.joined import joined_code, own_code
 from tighten.methods import State
 from tighten.methods.written import read, written
+from tighten.notebook import columns, table
 from tighten.plan import Plan, Stage
 from tighten.report import Report, report
 from tighten.schedules import Clock
@@ -94,7 +95,18 @@ class Session:
                 )
 
     def __repr__(self) -> str:
-        return f"Session(stage {self.done} of {len(self.plan)} done, {len(self.codes)} sites constrained)"
+        head = f"Session(stage {self.done} of {len(self.plan)} done, {len(self.codes)} sites constrained)"
+        return f"{head}\n{columns(('stage', 'state', 'epochs'), self._states())}"
+
+    def _repr_html_(self) -> str:
+        return table(("stage", "state", "epochs"), self._states(), repr(self).partition("\n")[0])
+
+    def _states(self) -> list[tuple[str, str, str]]:
+        at_work = self.done if self._active is not None else -1
+        return [
+            (str(s), "done" if i < self.done else "at work" if i == at_work else "to come", str(s.epochs))
+            for i, s in enumerate(self.plan)
+        ]
 
     def check(self) -> None:
         """Nothing, where every constrained weight of the model lies exactly in its set, bit for bit.

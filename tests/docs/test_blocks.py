@@ -115,7 +115,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("results", "examples", "benchmarks"):
         (tmp_path / name).symlink_to(ROOT / name)
-    trained_resnet(tmp_path / "FILE")
+    (tmp_path / "my_model.py").write_text("from tighten.zoo import DigitsNet as build\n")
+    for module in ("my_model", "my_model_data", "fibonacci"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     trained_resnet(tmp_path / "resnet20.pt")
     return tmp_path
 

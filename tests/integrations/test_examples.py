@@ -32,6 +32,8 @@ def run(name, monkeypatch, capsys, *arguments):
     return capsys.readouterr().out
 
 
+RATES = {"transformers_trainer": 3, "gated_search": 1.5}
+MORE = {"gated_search": ("--drop", 30)}
 QUICK = "plain_loop"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
@@ -39,13 +41,13 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 @pytest.mark.parametrize("name", [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_an_example_writes_a_small_network(name, monkeypatch, capsys, tmp_path):
     out = tmp_path / "net.tight"
-    printed = run(name, monkeypatch, capsys, "--epochs", 1, "--out", out)
+    printed = run(name, monkeypatch, capsys, "--epochs", 1, "--out", out, *MORE.get(name, ()))
     assert "dense: " in printed
     artifact = tt.Artifact.open(out)
     weights = {n: t for n, t in artifact.state_dict().items() if n in artifact.codes}
     dense = sum(w.numel() for w in weights.values())
     kept = sum(int((w != 0).sum()) for w in weights.values())
-    assert kept <= dense / (15 if "language model" not in (EXAMPLES / f"{name}.py").read_text() else 3)
+    assert kept <= dense / RATES.get(name, 15)
     assert f"{out.stat().st_size:,} bytes on disk" in printed
 
 

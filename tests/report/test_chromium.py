@@ -1,4 +1,4 @@
-"""The report opened in a real browser: it renders in light, dark and on a phone, and asks for nothing."""
+"""The report opened in a real browser: it renders in light, dark and on a phone, says no error, asks for nothing."""
 
 import html
 import json

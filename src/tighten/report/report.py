@@ -10,6 +10,7 @@ import torch
 
 from tighten.artifact import Artifact, Sizes
 from tighten.codes import Code, Indexed, Sparse
+from tighten.notebook import table
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,14 @@ class Report:
         rates = {"rate": self.rate, "rate_with_biases": self.rate_with_biases, "bytes_rate": self.bytes_rate}
         counts = {"weights": self.weights, "kept": self.kept, "scales": self.scales}
         return {**asdict(self), **counts, **rates}
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (s.name, f"{s.weights:,}", f"{s.kept:,}", f"{s.rate:.1f}x", "free" if s.levels is None else str(s.levels),
+             str(s.bits), f"{s.bytes:,}")
+            for s in self.sites
+        ]  # fmt: skip
+        return table(("site", "weights", "kept", "rate", "levels", "bits", "bytes"), rows, str(self).splitlines()[-1])
 
     def __str__(self) -> str:
         lines = [f"{'site':<24}{'weights':>10}{'kept':>9}{'rate':>8}{'levels':>8}{'bits':>6}{'bytes':>8}"]

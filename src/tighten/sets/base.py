@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor
@@ -70,6 +71,10 @@ class Set(ABC):
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
         return f"{type(self).__name__}({inside})"
+
+    def _repr_html_(self) -> str:
+        says = (type(self).__doc__ or "").strip().partition("\n")[0]
+        return f"<code>{escape(repr(self))}</code> {escape(says)}"
 
     def __and__(self, other: Set) -> Intersection:
         from tighten.sets.intersection import Intersection
