@@ -48,7 +48,7 @@ def test_flips_and_cuts_are_found_by_the_checksum(name: str) -> None:
 
 @pytest.mark.slow
 def test_sealed_damages() -> None:
-    sealed_damages(np.random.default_rng(0), 10_000)
+    sealed_damages(np.random.default_rng(0), 3_000)
 
 
 def sealed_damages(rng: np.random.Generator, cases: int) -> None:
