@@ -45,8 +45,8 @@ def as_alone(found: dict[str, Any], wanted: dict[str, Any]) -> None:
         torch.testing.assert_close(found["state"][name], tensor, rtol=1e-4, atol=1e-6)
 
 
-def check(n: int, kinds: tuple[str, ...], alone: dict[str, Any], folder: Path) -> None:
-    jobs = [(kind, plan, folder / f"{kind}-{plan}.tight") for kind in kinds for plan in PLANS]
+def check(n: int, work: list[tuple[str, str]], alone: dict[str, Any], folder: Path) -> None:
+    jobs = [(kind, plan, folder / f"{kind}-{plan}.tight") for kind, plan in work]
     found = in_processes(n, several, jobs)
     for i, (kind, plan, file) in enumerate(jobs):
         for rank in range(n):
@@ -60,7 +60,12 @@ def check(n: int, kinds: tuple[str, ...], alone: dict[str, Any], folder: Path) -
 
 
 def test_two_processes(alone: dict[str, Any], tmp_path: Path) -> None:
-    check(2, ("ddp", "fsdp"), alone, tmp_path)
+    check(2, [("ddp", "prune"), ("fsdp", "prune"), ("fsdp", "levels")], alone, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_and_every_plan(alone: dict[str, Any], tmp_path: Path) -> None:
+    check(2, [(kind, plan) for kind in ("ddp", "fsdp") for plan in PLANS], alone, tmp_path)
 
 
 @pytest.mark.slow
@@ -78,4 +83,4 @@ def test_a_checkpoint_moves_between_numbers_of_processes(alone: dict[str, Any]) 
 
 @pytest.mark.slow
 def test_four_processes(alone: dict[str, Any], tmp_path: Path) -> None:
-    check(4, ("ddp", "fsdp", "hsdp"), alone, tmp_path)
+    check(4, [(kind, plan) for kind in ("ddp", "fsdp", "hsdp") for plan in PLANS], alone, tmp_path)
