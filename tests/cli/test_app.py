@@ -258,6 +258,16 @@ def test_trained_weights_take_the_place_of_dense_training(finished):
     assert checked.returncode == 0, checked.stderr
 
 
+def test_little_effort_is_a_labelled_try(finished):
+    folder, _ = finished
+    done = tighten("run", "tiny.toml", "--out", "runs/try", "--effort", "0.2", "--threads", 1, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "PARTIAL RESULT: 0.2 of the recipe's epochs" in done.stdout
+    facts = json.loads((folder / "runs" / "try" / "result.json").read_text())
+    assert (facts["partial"], facts["epochs"], facts["dense_epochs"]) == (True, 3, 1)
+    assert "trains nothing" in refused(tighten("run", "tiny.toml", "--out", "runs/none", "--effort", "0", cwd=folder))
+
+
 def test_an_unwritable_output_is_told(folder):
     error = refused(tighten("run", "tiny.toml", "--out", "/proc/nowhere/run", cwd=folder))
     assert "/proc/nowhere" in error
