@@ -94,6 +94,14 @@ def test_run_ends_with_a_table_and_a_file_that_keeps_its_promises(finished):
     assert len(model.conv1.weight.detach().unique()) <= 9
 
 
+def test_inspect_says_what_an_older_file_weighs():
+    old = Path(__file__).parents[1] / "golden" / "small.tight"
+    shown = " ".join(tighten("inspect", old, cwd=old.parent).stdout.split())
+    assert f"This file itself has {old.stat().st_size:,} bytes, in an older format" in shown
+    as_json = json.loads(tighten("inspect", old, "--json", cwd=old.parent).stdout)
+    assert as_json["file_bytes"] == old.stat().st_size != as_json["sizes"]["total"]
+
+
 def test_inspect_and_verify_read_the_file_alone(finished):
     folder, _ = finished
     shown = tighten("inspect", "runs/a/net.tight", cwd=folder)

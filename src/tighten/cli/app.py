@@ -114,11 +114,17 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
 
     artifact = Artifact.open(file)
     figures = report(artifact)
+    size = file.stat().st_size
     if as_json:
-        typer.echo(json.dumps({"meta": artifact.meta, **figures.to_data()}, indent=2))
+        typer.echo(json.dumps({"meta": artifact.meta, "file_bytes": size, **figures.to_data()}, indent=2))
         return
     console.print(report_table(figures))
     console.print(size_line(figures))
+    if size != figures.sizes.total:
+        console.print(
+            f"This file itself has {size:,} bytes, in an older format: the figures are those of the same network "
+            f"written anew, as `tighten.artifact.Artifact.open(file).save(file)` does."
+        )
     for key in ("model", "data", "claims"):
         if key in artifact.meta:
             console.print(f"{key}: {artifact.meta[key]}", highlight=False, markup=False)
