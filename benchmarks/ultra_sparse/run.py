@@ -5,8 +5,8 @@
     python benchmarks/ultra_sparse/run.py --table
 
 Goes on from the 246x network of the recipe `lenet5-mnist` with the same seed and its dense network as teacher, to 280x,
-and from there to 450x and to 370x. Each step prunes gradually, trades entries in cycles and trains the rest, a fixed
-number of epochs with fixed settings; at 370x all values, biases too, are then frozen to levels. Test pictures decide
+and from there to 450x and to 350x. Each step prunes gradually, trades entries in cycles and trains the rest, a fixed
+number of epochs with fixed settings; at 350x all values, biases too, are then frozen to levels. Test pictures decide
 nothing. Leaves a `.tight` file and a JSON of each network in results/ultra_sparse/; what is there is not done again.
 Needs g++.
 """
@@ -35,15 +35,15 @@ from tighten.zoo import LeNet5
 HERE = Path(__file__).resolve().parent.parent.parent
 RESULTS = HERE / "results" / "ultra_sparse"
 ALL = 430_500
-STEPS = {280: (8, 12, 40), 450: (20, 24, 60), 370: (12, 12, 40)}
+STEPS = {280: (8, 24, 60), 450: (20, 36, 60), 350: (12, 12, 40)}
 """Of each rate: epochs of gradual pruning, cycles of exchange of six epochs each, and epochs of the rest."""
 PART, GROWN, PRUNED = 0.4, 2, 4
 """Part of the kept entries that the first cycle adds, epochs with them, and in how many steps of an epoch they go."""
 PRUNING, EXCHANGING, RESTING = 2e-3, 3e-3, 4e-3
 """Learning rates."""
-QUANTIZED = (370,)
+QUANTIZED = (350,)
 """The rates whose networks are quantized too."""
-BITS, PASSES, PASS_EPOCHS, FREEZING = 4, 8, 6, 2e-3
+BITS, PASSES, PASS_EPOCHS, FREEZING = 4, 12, 10, 2e-3
 """Of a quantized value, how often some are frozen, epochs between, and their learning rate."""
 
 

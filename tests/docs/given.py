@@ -64,8 +64,15 @@ def checkpoint():
     return {"model": model, "loader": batches, "session": session, "optimizer": optimizer}
 
 
+def one_of_many():
+    """A plan, and the group of processes that `torchrun` makes: of this one alone."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    return {"plan": tt.progressive(rate=5, steps=1, epochs=1)}
+
+
 FRESH = {
     "docs/compact.md": train,
+    "docs/many-processes.md": one_of_many,
     "docs/resume.md": checkpoint,
     "docs/shrink.md": search,
     "docs/training-loops.md": loops,

@@ -9,6 +9,7 @@ import sys
 import warnings
 
 import pytest
+import torch
 from accelerate import Accelerator
 from tests.docs.blocks import PAGES, ROOT, RUN, SHOWN, Block, blocks
 from tests.docs.given import FRESH, everywhere
@@ -119,7 +120,9 @@ def folder(tmp_path, monkeypatch):
     for module in ("my_model", "my_model_data", "fibonacci"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     trained_resnet(tmp_path / "resnet20.pt")
-    return tmp_path
+    yield tmp_path
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def follow(reader, found, monkeypatch):

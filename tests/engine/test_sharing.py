@@ -68,6 +68,6 @@ def test_other_units(sites, size_of):
 
 
 def test_a_file_that_cannot_be_is_told(sites, size_of):
-    for sharing in (ByTradeoff(Budget(bytes=700), size_of), ByRule(Budget(bytes=700), size_of, lamp)):
-        with pytest.raises(PlanError, match="a file of 700 bytes cannot hold"):
+    for sharing in (ByTradeoff(Budget(bytes=600), size_of), ByRule(Budget(bytes=600), size_of, lamp)):
+        with pytest.raises(PlanError, match="a file of 600 bytes cannot hold"):
             sharing.roughly(sites)
