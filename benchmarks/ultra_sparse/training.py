@@ -66,7 +66,7 @@ class Lesson:
             loss = self.kernel.epoch(
                 ctypes.byref(net.c), at(pictures), at(classes), at(order), at(shifts), steps * self.batch, self.batch,
                 at(self.teacher), ctypes.c_float(self.temperature), ctypes.c_float(self.weight), at(net.m1), at(net.m2),
-                ctypes.c_long(net.step), at(rates), at(net.free),
+                ctypes.c_long(net.step), at(rates), at(net.free), net.levels and ctypes.byref(net.levels),
             )  # fmt: skip
             net.step += steps
         return float(loss)
