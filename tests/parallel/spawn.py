@@ -15,7 +15,9 @@ import torch.multiprocessing as mp
 
 Work = Callable[..., Any]
 METHOD = "forkserver"
-multiprocessing.set_forkserver_preload(["tests.parallel.job", "tests.parallel.program"])
+# The last three are imported late: at an optimizer's first step, by the digits, by a report.
+LATE = ["torch._dynamo", "sklearn.datasets", "matplotlib.figure"]
+multiprocessing.set_forkserver_preload(["tests.parallel.job", "tests.parallel.program", *LATE])
 
 
 def in_processes(n: int, work: Work, *given: Any) -> list[Any]:
