@@ -67,7 +67,10 @@ def run(
         bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard into the run folder, too.")
     ] = False,
 ) -> None:
-    """Carry out a recipe: train, compress, and write a .tight file."""
+    """Carry out a recipe: train, compress, and write a .tight file.
+
+    Under `torchrun -m tighten run ...` or `accelerate launch -m tighten run ...` several processes share each batch.
+    """
     from tighten import engine
 
     loaded, text = recipe_book.load(recipe)
