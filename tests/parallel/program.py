@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,25 @@ class Torn(TensorData):
             yield inputs
 
 
+def mortal(root: Path | None, **chance: Any) -> ImageData:
+    """Digits whose second process is killed in the first stage, the first time that a launcher starts it."""
+    data = digits(None, **chance)
+    if dist.get_rank() == 0 or os.environ.get("TORCHELASTIC_RESTART_COUNT") != "0":
+        return data
+    return ImageData(Mortal(data.train.inputs, data.train.targets), data.validation, data.test, 10, 0.0)
+
+
+class Mortal(TensorData):
+    epochs = 0
+
+    def read(self, parts: Any, generator: Any) -> Any:
+        Mortal.epochs += 1
+        for number, inputs in enumerate(super().read(parts, generator)):
+            if Mortal.epochs == 4 and number == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield inputs
+
+
 def nowhere(root: Path | None, **chance: Any) -> ImageData:
     """Digits that are missing for the second process."""
     if dist.get_rank() == 1:
@@ -114,5 +134,5 @@ def stopped(folder: Path) -> None:
     run(parse(RECIPE, "test"), RECIPE, folder, listener=Stop())
 
 
-def resumed(folder: Path) -> None:
-    run(parse(RECIPE, "test"), RECIPE, folder, resume=True, timed=False)
+def resumed(folder: Path, text: str = RECIPE) -> None:
+    run(parse(text, "test"), text, folder, resume=True, timed=False)

@@ -40,6 +40,7 @@ def launch(n: int, argv: list[str], logs: Path) -> None:
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=n,
+        max_restarts=0,
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
@@ -115,6 +116,26 @@ def test_a_run_goes_on_in_another_number_of_processes(alone: Path, tmp_path: Pat
     as_alone(tmp_path / "one", alone)
 
 
+def started(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": path}
+    words = [sys.executable, "-m", *words]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_starts_all_again_and_the_file_has_the_same_bytes(tmp_path: Path) -> None:
+    text = RECIPE.replace("program:source", "program:mortal")
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    launcher = ["torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1", "-m", "tighten"]
+    done = started([*launcher, "run", "tiny.toml", "--out", "runs/a", "--threads", "1", "--resume"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("admm 1/2") == 1
+    in_processes(2, resumed, tmp_path / "whole" / "run", text)
+    whole = (tmp_path / "whole" / "run" / "net.tight").read_bytes()
+    assert (tmp_path / "runs" / "a" / "net.tight").read_bytes() == whole
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "command"),
@@ -126,15 +147,13 @@ def test_a_run_goes_on_in_another_number_of_processes(alone: Path, tmp_path: Pat
 )
 def test_launchers_as_commands(alone: Path, tmp_path: Path, n: int, command: list[str]) -> None:
     (tmp_path / "tiny.toml").write_text(RECIPE, encoding="utf-8")
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": path}
-    words = [sys.executable, "-m", *command, "run", "tiny.toml", "--out", "runs/a"]
-    options: dict[str, Any] = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
-    done = subprocess.run(words, **options, check=True)
+    words = [*command, "run", "tiny.toml", "--out", "runs/a"]
+    done = started(words, tmp_path)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.count("written: ") == 1
     as_alone(tmp_path / "runs" / "a", alone)
     # The folder now holds the run: each process ends with exit code 2, after one line.
-    again = subprocess.run(words, **options)
+    again = started(words, tmp_path)
     assert again.returncode == 1, "the launcher's own"
     assert again.stderr.count("error: the run folder 'runs/a' already holds this run") == 1
     assert "Traceback" not in again.stderr.partition("error: ")[0]
@@ -143,8 +162,9 @@ def test_launchers_as_commands(alone: Path, tmp_path: Path, n: int, command: lis
 @pytest.mark.slow
 def test_shrink_and_allocate_in_two_processes(tmp_path: Path) -> None:
     """A search makes the same steps; shares are found in one process."""
-    (tmp_path / "tiny.toml").write_text(RECIPE, encoding="utf-8")
-    small = ["--accuracy", "20", "--rate", "4", "--out", str(tmp_path / "small")]
+    shrink = "[shrink]\nepochs = 1\nretrain = 1\n"
+    (tmp_path / "tiny.toml").write_text(RECIPE + shrink, encoding="utf-8")
+    small = ["--accuracy", "5", "--rate", "4", "--out", str(tmp_path / "small")]
     launch(2, ["shrink", str(tmp_path / "tiny.toml"), *small], tmp_path / "logs")
     way = json.loads((tmp_path / "small" / "way.json").read_text(encoding="utf-8"))
     assert way["best"] == way["steps"][-1]["name"]
