@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ RECIPE = """
 name = "tiny"
 model = "tighten.zoo:DigitsNet"
 data = "tests.parallel.program:source"
-validation = 1100
+validation = 700
 batch_size = 64
 precision = "fp32"
 optimizer = "torch.optim:SGD"
@@ -29,7 +30,7 @@ optimizer_settings = { momentum = 0.9 }
 augment = [{ name = "Shift", pixels = 1, per = "sample" }]
 [dense]
 epochs = 2
-learning_rate = 0.1
+learning_rate = 0.2
 [[stages]]
 epochs = 2
 learning_rate = 0.05
@@ -55,7 +56,7 @@ def torn(root: Path | None, **chance: Any) -> ImageData:
     data = digits(None, **chance)
     if dist.get_rank() == 0:
         return data
-    return ImageData(Torn(data.train.inputs, data.train.targets), data.validation, data.test, 10, 0.0)
+    return replace(data, train=Torn(data.train.inputs, data.train.targets))
 
 
 class Torn(TensorData):
@@ -71,7 +72,7 @@ def mortal(root: Path | None, **chance: Any) -> ImageData:
     data = digits(None, **chance)
     if dist.get_rank() == 0 or os.environ.get("TORCHELASTIC_RESTART_COUNT") != "0":
         return data
-    return ImageData(Mortal(data.train.inputs, data.train.targets), data.validation, data.test, 10, 0.0)
+    return replace(data, train=Mortal(data.train.inputs, data.train.targets))
 
 
 class Mortal(TensorData):

@@ -89,8 +89,8 @@ def test_what_fails_in_one_process_fails_in_all_with_the_same_words(tmp_path: Pa
         (tmp_path / "nowhere", RECIPE.replace(source, "tests.parallel.program:nowhere")),
         (tmp_path / "torn", RECIPE.replace(source, "tests.parallel.program:torn")),
         (tmp_path / "taken", RECIPE),
-        (tmp_path / "full", RECIPE.replace("learning_rate = 0.1", "learning_rate = 0.11"), 10_000),
-        (tmp_path / "exploding", RECIPE.replace("learning_rate = 0.1", "learning_rate = 1e9")),
+        (tmp_path / "full", RECIPE.replace("learning_rate = 0.2", "learning_rate = 0.11"), 10_000),
+        (tmp_path / "exploding", RECIPE.replace("learning_rate = 0.2", "learning_rate = 1e9")),
     ]
     first, second = in_processes(2, all_said, jobs)
     assert first == second
