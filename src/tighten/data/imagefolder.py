@@ -57,12 +57,14 @@ class FolderData:
         random = generator is not None and self.random is not None
         seeds = torch.randint(2**62, (len(self),), generator=generator).tolist() if random else None
         # A generator of its own: the loader would draw from the one that all else depends on.
-        yield from DataLoader(
-            _Pictures(self, seeds),
-            batch_sampler=[index.tolist() for index in parts],
-            num_workers=self.workers,
-            generator=Generator(),
-            pin_memory=False,
+        return iter(
+            DataLoader(
+                _Pictures(self, seeds),
+                batch_sampler=[index.tolist() for index in parts],
+                num_workers=self.workers,
+                generator=Generator(),
+                pin_memory=False,
+            )
         )
 
     def unchanged(self) -> FolderData:
