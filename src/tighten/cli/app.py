@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +67,10 @@ def run(
         bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard into the run folder, too.")
     ] = False,
 ) -> None:
-    """Carry out a recipe: train, compress, and write a .tight file."""
+    """Carry out a recipe: train, compress, and write a .tight file.
+
+    Under `torchrun -m tighten run ...` or `accelerate launch -m tighten run ...` several processes share each batch.
+    """
     from tighten import engine
 
     loaded, text = recipe_book.load(recipe)
@@ -157,12 +163,26 @@ app.command()(watch)
 
 
 def main() -> None:
-    """The program: errors made on purpose become one line and exit code 2."""
+    """The program: errors made on purpose become one line and exit code 2.
+
+    Of the processes that a launcher started, the first one speaks, and of an error the first one of each machine.
+    """
     # As `python -m` does: a recipe may name a model or data in the working folder.
     if not sys.flags.safe_path and "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        app()
+        with _spoken_by_one():
+            app()
     except TightenError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
+
+
+@contextlib.contextmanager
+def _spoken_by_one() -> Iterator[None]:
+    if os.environ.get("RANK", "0") == "0":
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
