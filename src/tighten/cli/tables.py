@@ -63,7 +63,7 @@ def way_table(way: Way) -> Group:
     for s in way.steps:
         verdict = ("best" if s.name == way.best else "passed") if s.passed else "failed"
         origin = s.origin.removeprefix("step-") or "dense"
-        sizes = (f"{s.kept:,}", f"{way.entries / s.kept:.1f}x", f"{s.bytes:,}")
+        sizes = (f"{s.kept:,}", f"{way.entries / max(1, s.kept):.1f}x", f"{s.bytes:,}")
         table.add_row(
             f"{s.name.removeprefix('step-')} {s.kind}",
             origin,
