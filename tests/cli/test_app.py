@@ -303,7 +303,8 @@ def test_files_that_say_nonsense(finished, meta, message):
 def test_code_that_a_file_names_is_not_run_by_itself(finished):
     folder, _ = finished
     (folder / "evil.py").write_text(
-        "from pathlib import Path\nPath('ran').touch()\nfrom tighten.zoo import DigitsNet\n"
+        "from pathlib import Path\nPath('ran').touch()\nfrom tighten.data import digits\n"
+        "from tighten.zoo import DigitsNet\n"
     )
     artifact = tt.Artifact.open(folder / "runs/a/net.tight")
     meta = {**artifact.meta, "model": "evil:DigitsNet"}
@@ -312,6 +313,14 @@ def test_code_that_a_file_names_is_not_run_by_itself(finished):
     assert not (folder / "ran").exists()
     assert tighten("verify", "evil.tight", "--model", "evil:DigitsNet", cwd=folder).returncode == 0
     assert (folder / "ran").exists()
-    wrong = tighten("verify", "evil.tight", "--model", "tighten.zoo:LeNet5", cwd=folder)
+    (folder / "ran").unlink()
+    tt.Artifact.of(artifact.state_dict(), artifact.codes, {**meta, "data": "evil:digits"}).save(folder / "evil.tight")
+    assert "--model evil:DigitsNet --source evil:digits" in refused(tighten("verify", "evil.tight", cwd=folder))
+    assert "--source evil:digits" in refused(tighten("verify", "evil.tight", "--model", "evil:DigitsNet", cwd=folder))
+    assert not (folder / "ran").exists()
+    own = ("--model", "evil:DigitsNet", "--source", "evil:digits")
+    assert tighten("verify", "evil.tight", *own, cwd=folder).returncode == 0
+    assert (folder / "ran").exists()
+    wrong = tighten("verify", "evil.tight", "--model", "tighten.zoo:LeNet5", "--source", "evil:digits", cwd=folder)
     assert "evil.tight" in refused(wrong)
     assert Path(folder / "evil.tight").exists()

@@ -135,13 +135,16 @@ def verify(
     file: FileArgument,
     data: DataOption = None,
     model: ModelOption = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="PKG.MOD:DATA", help="The data, where it is not of tighten.data.")
+    ] = None,
     download: DownloadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute counts, alphabets and accuracy from the file alone, and hold them to its promises."""
     from tighten.verify import verify as check
 
-    found = check(file, root=data, model=model, download=download)
+    found = check(file, root=data, model=model, source=source, download=download)
     if as_json:
         typer.echo(json.dumps(found.to_data(), indent=2))
     else:
