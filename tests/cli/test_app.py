@@ -95,6 +95,9 @@ def test_inspect_and_verify_read_the_file_alone(finished):
     shown = tighten("inspect", "runs/a/net.tight", cwd=folder)
     assert shown.returncode == 0
     assert "conv1.weight" in shown.stdout
+    bars = [line.split()[-2] for line in shown.stdout.splitlines() if line.startswith(("conv", "fc"))]
+    assert len(bars) == 4
+    assert any("·" not in bar for bar in bars), "the site with the most bytes fills the width"
     as_json = json.loads(tighten("inspect", "runs/a/net.tight", "--json", cwd=folder).stdout)
     assert as_json["sizes"]["total"] == (folder / "runs/a/net.tight").stat().st_size
     checked = tighten("verify", "runs/a/net.tight", "--json", cwd=folder)

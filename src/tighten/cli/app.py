@@ -33,7 +33,7 @@ from tighten.cli.options import (
 )
 from tighten.cli.report import report
 from tighten.cli.shrink import shrink
-from tighten.cli.tables import report_table, result_table, size_line
+from tighten.cli.tables import layer_bars, report_table, result_table, size_line
 from tighten.cli.watch import watched
 from tighten.errors import TightenError
 
@@ -119,6 +119,7 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
         typer.echo(json.dumps({"meta": artifact.meta, "file_bytes": size, **figures.to_data()}, indent=2))
         return
     console.print(report_table(figures))
+    console.print(layer_bars(figures))
     console.print(size_line(figures))
     if size != figures.sizes.total:
         console.print(

@@ -9,9 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tighten.report import Report
+from tighten.report.bars import SIGNS, bar
+from tighten.report.layers import layers
 
 if TYPE_CHECKING:
     from tighten.engine import Result, Way
+
+PARTS = ("positions", "values", "tables")
+COLOURS = ("cyan", "yellow", "magenta")
 
 
 def report_table(report: Report) -> Table:
@@ -27,6 +32,19 @@ def report_table(report: Report) -> Table:
     spent = sum(s.bytes for s in report.sites)
     table.add_row("all weights", f"{report.weights:,}", f"{report.kept:,}", f"{report.rate:.1f}x", "", "", f"{spent:,}")
     return table
+
+
+def layer_bars(report: Report) -> Table:
+    """A row for each site, drawn: how much of it is kept, and what its bytes are spent on."""
+    drawn = Table.grid(padding=(0, 2))
+    drawn.add_row("site", "kept", "", "bytes: " + ", ".join(map(" ".join, zip(SIGNS, PARTS, strict=True))), style="dim")
+    for row in layers(report):
+        spent = Text(bar(row.part_bars, 24))
+        for sign, colour in zip(SIGNS, COLOURS, strict=True):
+            spent.highlight_words([sign], colour)
+        kept = f"{row.kept_bar:.3g} %"
+        drawn.add_row(Text(row.name), Text(bar((row.kept_bar,), 12), "cyan"), kept, spent, f"{row.bytes:,}")
+    return drawn
 
 
 def size_line(report: Report) -> Text:
