@@ -126,9 +126,13 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
             f"This file itself has {size:,} bytes, in an older format: the figures are those of the same network "
             f"written anew, as `tighten.artifact.Artifact.open(file).save(file)` does."
         )
-    for key in ("model", "data", "claims"):
+    for key in ("model", "data"):
         if key in artifact.meta:
             console.print(f"{key}: {artifact.meta[key]}", highlight=False, markup=False)
+    claims = artifact.meta.get("claims")
+    for key, value in claims.items() if isinstance(claims, dict) else ():
+        shown = f"{value:.2f} %" if isinstance(value, float) else value
+        console.print(f"claimed {key}: {shown}", highlight=False, markup=False)
 
 
 @app.command()

@@ -61,7 +61,7 @@ def result_table(result: Result) -> Group:
     """The sites of a finished run, and its accuracies."""
     loss = result.dense_accuracy - result.accuracy
     line = Text(
-        f"test accuracy {result.accuracy:.2f} % (dense {result.dense_accuracy:.2f} %, {loss:+.2f} points lost), "
+        f"test accuracy {result.accuracy:.2f} % (dense {result.dense_accuracy:.2f} %, {-loss:+.2f} points), "
         f"{result.seconds:.0f} s of training after the dense network"
     )
     if result.effort < 1:
