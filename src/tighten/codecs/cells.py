@@ -89,7 +89,7 @@ class Cells:
         self.open, self.hint, self.row_hint = open_, hint, row_hint
         self.earlier = np.zeros((columns, kin), dtype=np.int32)
         self.above = np.zeros((3, columns), dtype=np.int64)
-        self.numbers = np.array([of.negative, of.positive, of.zero, rows, 0, kin], dtype=np.int64)
+        self.numbers = np.array([of.negative, of.positive, of.zero, rows, 0, kin, *(int(v * 2**UNIT_BITS) for v in PACES[of.pace])], dtype=np.int64)
 
     def code(self, coder: Coder) -> NDArray[np.int32]:
         """All rows, through the coder; what was read or written."""
@@ -143,7 +143,6 @@ def _rows(
     x = np.ones(20 + kin, dtype=np.int64)
     KEPT, SIGN, LARGER, LIVE, KIN = 0, 16, 31, 42, 45  # places in `starts`
     first_kin = starts[KIN]
-    kin_priors = variances[first_kin::kin].copy() if kin else variances[:0].copy()
     for row in range(start, stop):
         before = numbers[3]  # the live row before this one
         if has_zero and rows > 1:
@@ -164,7 +163,7 @@ def _rows(
                 continue
         for o in range(2 * kin):
             weights[first_kin + o] = 0
-            variances[first_kin + o] = kin_priors[o // kin]
+            variances[first_kin + o] = numbers[6 + o // kin]
         in_row = 0
         last_in_row = 0
         for c in range(channels):
