@@ -165,7 +165,8 @@ class Artifact:
             if parts.version == 1:
                 reader, code = Reader1(parts.coded, parts.raw, allowance(len(data))), code_1
             else:
-                reader, code = Reader(parts.coded, parts.raw, allowance(len(data))), form.code
+                paced = parts.version > 2
+                reader, code = Reader(parts.coded, parts.raw, allowance(len(data)), paced), form.code
             order, meta, print_ = _header(parts.header, len(data))
             codes, rest, aliases = _entries(reader, order, None, code)
             if parts.version > 1 and (told := promises(reader, None, codes)):

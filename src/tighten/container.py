@@ -13,7 +13,7 @@ from typing import Any
 from tighten.errors import ArtifactError
 
 MAGIC = b"\x93TGT"
-VERSION = 2
+VERSION = 3
 _CHECKSUM_BYTES = 4
 _MOST_HEADER_BYTES = 2**26
 _ALLOWANCE = 2**30

@@ -3,7 +3,8 @@
 An entry is a whole number: 0 where it is pruned or on the level zero, else the place of its level among the
 positive or the negative ones. It is coded as up to three kinds of bits: is it 0; its sign; is it larger than
 1, than 2 ... Each is a logistic regression (`logistic.py`) over the row, the column, the kernel, the place in
-the kernel, and the neighbours in kernel, channel and row.
+the kernel, and the neighbours in kernel, channel and row. Where rows are alike, each earlier row is a feature too: what
+it has in this column. Its weight is learned anew along each row, so that together they know what the matrix is made of.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ _SIGN = (0.24, 0.018, 0.015, 0.005, 0.014, 60.0, 18.0, 1.0, 9.0, 1.0, 0.6, 0.3, 
 _LARGER = (0.02, 0.057, 0.11, 1.2, 0.25, 0.0046, 0.05, 0.48, 0.06, 0.0027, 0.033)
 _LIVE = (6.0, 0.0115, 0.5)
 _LEAST = 524
-import os
-PACES = ((0.0, 0.0), tuple(float(v) for v in os.environ.get("KIN","0.004,0.015").split(",")))
+PACES = ((0.0, 0.0), (0.004, 0.004), (0.005, 0.012), (0.006, 0.025))
+"""Prior variances of an earlier row, for "is it kept" and for the sign; the first means that no row is looked at."""
 _BIAS_OF_KEPT = -2.2
 
 
@@ -67,7 +68,6 @@ class Cells:
         row_hint: NDArray[np.int64],
     ) -> None:
         rows, channels, height, width = of.shape
-        of.__dict__['pace']=1
         columns, place = channels * height * width, height * width
         self.of = of
         m = _MARGIN
@@ -79,7 +79,7 @@ class Cells:
         sign = (1, rows, columns, place, rows * channels, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
         larger = (most, rows, columns, 2 * most, HINTS, 5, place, rows * channels, 10, 4, 10)
         live = (1, 2, HINTS)
-        kin = rows if of.pace else 0
+        kin = rows if of.pace else 0  # earlier rows as features
         sizes = [*kept, *sign, *larger, *live, kin, kin]
         priors = [*_IS_KEPT, *_SIGN, *_LARGER, *_LIVE, *PACES[of.pace]]
         self.starts = np.cumsum([0, *sizes])[:-1].astype(np.int64)
@@ -89,7 +89,10 @@ class Cells:
         self.open, self.hint, self.row_hint = open_, hint, row_hint
         self.earlier = np.zeros((columns, kin), dtype=np.int32)
         self.above = np.zeros((3, columns), dtype=np.int64)
-        self.numbers = np.array([of.negative, of.positive, of.zero, rows, 0, kin, *(int(v * 2**UNIT_BITS) for v in PACES[of.pace])], dtype=np.int64)
+        self.numbers = np.array(
+            [of.negative, of.positive, of.zero, rows, 0, kin, *(int(v * 2**UNIT_BITS) for v in PACES[of.pace])],
+            dtype=np.int64,
+        )
 
     def code(self, coder: Coder) -> NDArray[np.int32]:
         """All rows, through the coder; what was read or written."""

@@ -27,6 +27,9 @@ class Coder(ABC):
     on both sides, so no table of frequencies is ever stored.
     """
 
+    paced = True
+    """Whether tensors of levels say how quickly rows are learned from earlier rows: from format 3 on."""
+
     def __init__(self) -> None:
         self.contexts: dict[Hashable, tuple[int, int]] = {}
         self.memory: dict[tuple[str, Any], NDArray[Any]] = {}

@@ -1,4 +1,4 @@
-"""The range-coded stream of format 2, in whole numbers (`rangecoder.py`)."""
+"""The range-coded stream of formats 2 and 3, in whole numbers (`rangecoder.py`)."""
 
 from __future__ import annotations
 
@@ -100,10 +100,12 @@ class Reader(Coder):
         coded: the range-coded bytes.
         raw: the raw bytes.
         allowance: how many bytes of tensors may be claimed in all.
+        paced: as in format 3.
     """
 
-    def __init__(self, coded: bytes, raw: bytes, allowance: int) -> None:
+    def __init__(self, coded: bytes, raw: bytes, allowance: int, paced: bool = True) -> None:
         super().__init__()
+        self.paced = paced
         self._data: Bytes = np.frombuffer(bytearray(coded), dtype=np.uint8)
         self._state = rangecoder.reading(self._data)
         self._raw = memoryview(raw)
