@@ -107,8 +107,8 @@ class Cells:
 
     def _run(self, state: State, data: Bytes, start: int, stop: int) -> None:
         _rows(
-            state, data, start, stop, self.pad, self.open, self.hint, self.row_hint, self.above, self.earlier, self.numbers,
-            self.starts, self.weights, self.variances, LOGISTIC,
+            state, data, start, stop, self.pad, self.open, self.hint, self.row_hint, self.above, self.earlier,
+            self.numbers, self.starts, self.weights, self.variances, LOGISTIC,
         )  # fmt: skip
 
     @property
@@ -134,8 +134,8 @@ def _sign(number: Any) -> Any:
 
 @compiled
 def _rows(
-    state: Any, data: Any, start: int, stop: int, pad: Any, open_: Any, hint: Any, row_hint: Any, above: Any, earlier_rows: Any,
-    numbers: Any, starts: Any, weights: Any, variances: Any, logistic: Any,
+    state: Any, data: Any, start: int, stop: int, pad: Any, open_: Any, hint: Any, row_hint: Any, above: Any,
+    earlier_rows: Any, numbers: Any, starts: Any, weights: Any, variances: Any, logistic: Any,
 ) -> None:  # fmt: skip
     rows, channels = pad.shape[0] - 1, pad.shape[1] - 1
     height, width = pad.shape[2] - 4, pad.shape[3] - 4

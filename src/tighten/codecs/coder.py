@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 
 from tighten.errors import ArtifactError
 
-Ints: TypeAlias = NDArray[np.int32]
+Ints: TypeAlias = NDArray[np.int32] | NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float64]
+
+
+def symbol_type(alphabet: int) -> type[np.uint8 | np.int32]:
+    """The smallest type for symbols of an alphabet of this size: large tensors are held in it."""
+    return np.uint8 if alphabet <= 256 else np.int32
 
 
 class Coder(ABC):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tighten.codecs import rangecoder
-from tighten.codecs.coder import Coder, Floats, Ints, Trying
+from tighten.codecs.coder import Coder, Floats, Ints, Trying, symbol_type
 from tighten.codecs.rangecoder import BITS, ONE, PLACE, WIDTH, Bytes, State
 from tighten.errors import ArtifactError
 
@@ -39,7 +39,7 @@ class Writer(Trying):
 
     def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
         assert values is not None
-        given, ends = np.ascontiguousarray(values, dtype=np.int32), _ends(weights)
+        given, ends = np.ascontiguousarray(values, dtype=symbol_type(len(weights))), _ends(weights)
         self.run(lambda state, data: rangecoder.code_symbols(state, data, given, ends), count)
         return given
 
@@ -116,7 +116,7 @@ class Reader(Coder):
         code(self._state, self._data)
 
     def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
-        got, ends = np.empty(count, dtype=np.int32), _ends(weights)
+        got, ends = np.empty(count, dtype=symbol_type(len(weights))), _ends(weights)
         self.run(lambda state, data: rangecoder.code_symbols(state, data, got, ends), count)
         return got
 

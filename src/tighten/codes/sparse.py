@@ -46,7 +46,7 @@ class Sparse:
         """The tensor that this code describes."""
         values = self.inner.dense()
         out = torch.zeros(self.shape, dtype=values.dtype, device=values.device)
-        out[self.support] = values
+        out.view(-1)[self.support.reshape(-1).nonzero().view(-1)] = values
         return out
 
     def bits(self) -> float:
