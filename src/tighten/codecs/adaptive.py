@@ -42,4 +42,5 @@ def _count(symbols: Any, seen: Any) -> None:
 
 def as_symbols(values: NDArray[Any]) -> Ints:
     """The same numbers, as the coder takes them."""
-    return np.ascontiguousarray(values, dtype=np.uint8 if values.dtype.itemsize == 1 else np.int32)
+    symbols: Ints = np.ascontiguousarray(values, dtype=np.uint8 if values.dtype.itemsize == 1 else np.int32)
+    return symbols

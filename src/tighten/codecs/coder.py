@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tighten.errors import ArtifactError
 
-Ints: TypeAlias = NDArray[np.int32] | NDArray[np.uint8]
+Ints: TypeAlias = NDArray[np.int32 | np.uint8]
 Floats: TypeAlias = NDArray[np.float64]
 
 

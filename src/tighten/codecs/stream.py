@@ -39,7 +39,8 @@ class Writer(Trying):
 
     def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
         assert values is not None
-        given, ends = np.ascontiguousarray(values, dtype=symbol_type(len(weights))), _ends(weights)
+        given: Ints = np.ascontiguousarray(values, dtype=symbol_type(len(weights)))
+        ends = _ends(weights)
         self.run(lambda state, data: rangecoder.code_symbols(state, data, given, ends), count)
         return given
 
