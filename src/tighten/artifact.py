@@ -20,7 +20,7 @@ from tighten.codecs.format1.stream import Reader as Reader1
 from tighten.codecs.promises import Outline, promises
 from tighten.codecs.stream import Reader, Writer
 from tighten.codes import Code
-from tighten.container import Parts, allowance, pack, unpack
+from tighten.container import Buffer, Parts, allowance, pack, unpack
 from tighten.errors import ArtifactError
 from tighten.sizes import SiteSizes, Sizes
 
@@ -147,7 +147,7 @@ class Artifact:
         return cls.from_bytes(_bytes_of(path), str(path), seen)
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "<bytes>", seen: Seen | None = None) -> Self:
+    def from_bytes(cls, data: Buffer, name: str = "<bytes>", seen: Seen | None = None) -> Self:
         """The artifact that `to_bytes` wrote; `name` is for messages.
 
         Raises:
@@ -258,15 +258,17 @@ def state_dict(path: str | Path, seen: Seen | None = None) -> dict[str, Tensor]:
     return {name: tensors[ties.get(name, name)] for name in order}
 
 
-def _bytes_of(path: str | Path) -> bytes:
+def _bytes_of(path: str | Path) -> memoryview:
     try:
-        return Path(path).read_bytes()
+        data = bytearray(Path(path).stat().st_size)
+        with Path(path).open("rb") as file:
+            return memoryview(data)[: file.readinto(data)]
     except OSError as error:
         raise ArtifactError(f"'{path}' cannot be read ({error.strerror or error}): give a .tight file") from error
 
 
 def _decoded(
-    data: bytes, name: str, take: Callable[[str, Entry], None], seen: Seen | None
+    data: Buffer, name: str, take: Callable[[str, Entry], None], seen: Seen | None
 ) -> tuple[tuple[str, ...], dict[str, Any], str | None]:
     """Order, facts and fingerprint; each entry is handed over as soon as it is there."""
     try:
@@ -280,7 +282,7 @@ def _decoded(
     try:
         reader: Reader | Reader1
         if parts.version == 1:
-            reader, code = Reader1(parts.coded, parts.raw, allowance(len(data))), code_1
+            reader, code = Reader1(bytes(parts.coded), bytes(parts.raw), allowance(len(data))), code_1
         else:
             reader = Reader(parts.coded, parts.raw, allowance(len(data)), paced=parts.version > 2)
             code = form.code

@@ -104,10 +104,12 @@ class Reader(Coder):
         paced: as in format 3.
     """
 
-    def __init__(self, coded: bytes, raw: bytes, allowance: int, paced: bool = True) -> None:
+    def __init__(self, coded: bytes | memoryview, raw: bytes | memoryview, allowance: int, paced: bool = True) -> None:
         super().__init__()
         self.paced = paced
-        self._data: Bytes = np.frombuffer(bytearray(coded), dtype=np.uint8)
+        # Compiled code is made for arrays that can be written; large files come as such, and are not copied.
+        given = memoryview(coded)
+        self._data: Bytes = np.frombuffer(bytearray(given) if given.readonly else given, dtype=np.uint8)
         self._state = rangecoder.reading(self._data)
         self._raw = memoryview(raw)
         self._allowance = allowance
