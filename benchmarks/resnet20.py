@@ -17,12 +17,14 @@ results/resnet20/.
 import argparse
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import low_bits
 import torch
+from magnitude import kept_after, make_permanent, prune_to, pruned_modules, weights_of
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
@@ -123,39 +125,6 @@ def retraining(epochs: int) -> int:
     return max(1, round(epochs * 3 / 8))
 
 
-def kept_after(step: int, steps: int, total: int, rate: float) -> int:
-    """Weights left after a step of geometric pruning; after the last as many as a budget of this rate leaves."""
-    return tt.Budget(rate=rate ** (step / steps)).count(total)
-
-
-def pruned_modules(model: nn.Module) -> list[tuple[nn.Module, str]]:
-    """The layers that the recipe's `*` chooses."""
-    return [(module, "weight") for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-
-
-def weights_of(model: nn.Module) -> int:
-    """How many weights those layers have."""
-    return sum(getattr(module, name).numel() for module, name in pruned_modules(model))
-
-
-def prune_to(model: nn.Module, kept: int) -> None:
-    """The smallest weights of the whole network pruned until `kept` are left."""
-    layers = pruned_modules(model)
-    # torch's function flattens tensors in a way that channels-last memory does not allow.
-    model.to(memory_format=torch.contiguous_format)
-    masks = {layer: getattr(layer[0], "weight_mask", torch.ones(())).detach() for layer in layers}
-    # The masked weight beside the trained one dates from before the last step.
-    sizes = {layer: getattr(layer[0], "weight_orig", layer[0].weight).detach().abs() for layer in layers}
-    left = sum(int(masks[layer].expand_as(sizes[layer]).sum()) for layer in layers)
-    prune.global_unstructured(
-        layers,
-        pruning_method=prune.L1Unstructured,
-        importance_scores={layer: masks[layer] * sizes[layer] for layer in layers},
-        amount=left - kept,
-    )
-    model.to(memory_format=torch.channels_last)
-
-
 def rival(kind: str, method: str, rate: float, out: Path, args: argparse.Namespace) -> None:
     """One row that is not ours, written as a run of `tighten` is."""
     name, text = f"{method} {kind}", text_of(kind, rate, args.epochs)
@@ -169,12 +138,12 @@ def rival(kind: str, method: str, rate: float, out: Path, args: argparse.Namespa
         training = Training(epochs=epochs, learning_rate=stage.learning_rate, distill=distill)
         # As a run of `tighten` does after its dense network.
         trainer.generator.manual_seed(args.seed + 1)
-        path, make, before = out / "checkpoint.pt", low_bits.adam, None
+        path, make, before = out / "checkpoint.pt", adam, None
         if kind == "joint":
             trainer.model.load_state_dict(tt.Artifact.open(args.results / start_of(method, args)).state_dict())
             low_bits.fake_quantize(trainer.model, BITS)
         elif kind == "ternary":
-            make = low_bits.parq
+            make = parq
         else:
             before = Pruning(trainer.model, epochs, rate)
         history = train(trainer, training, path, make, before)
@@ -221,8 +190,21 @@ class Pruning:
             prune.identity(module, name)
 
 
+Optimizers = Callable[[Trainer, Training], torch.optim.Optimizer]
+
+
+def adam(trainer: Trainer, training: Training) -> torch.optim.Optimizer:
+    """The recipe's optimizer."""
+    return trainer.optimizer(trainer.model, training.learning_rate)
+
+
+def parq(trainer: Trainer, training: Training) -> torch.optim.Optimizer:
+    """Adam inside PARQ with ternary weights, one scale an output channel."""
+    return low_bits.parq(trainer.model, training.learning_rate, training.epochs * trainer.steps_per_epoch)
+
+
 def train(
-    trainer: Trainer, training: Training, path: Path, make: low_bits.Optimizers, before: Pruning | None
+    trainer: Trainer, training: Training, path: Path, make: Optimizers, before: Pruning | None
 ) -> list[dict[str, Any]]:
     """All epochs, or those that the checkpoint at `path` lacks; the history of all of them."""
     model, optimizer = trainer.model, make(trainer, training)
@@ -263,9 +245,7 @@ def compressed(recipe: Recipe, model: nn.Module, kind: str, claims: dict[str, fl
     Raises:
         SystemExit: its weights are not what it says they are.
     """
-    for module, name in pruned_modules(model):
-        if prune.is_pruned(module):
-            prune.remove(module, name)
+    make_permanent(model)
     # torch leaves pruned parameters in another order than the model's own, and makes some zeros negative.
     found, order = model.state_dict(), load_named(recipe.model, "model")().state_dict()
     state = {name: (found[name] + 0).contiguous() for name in order}
