@@ -6,14 +6,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
+NNI_NEEDS = [
+    "torch", "numpy", "astor==0.8.1", "cloudpickle", "colorama", "json_tricks==3.17.3", "prettytable==3.18.0",
+    "psutil", "PyYAML", "requests", "schema==0.7.8", "tensorboard", "typeguard==4.6.1",
+]  # fmt: skip
+"""What its pruners import; all of its dependencies no longer install."""
 PACKAGES: dict[str, list[list[str]]] = {
     "torchao": [["torch", "numpy", "torchao==0.18.0"]],
-    # Its dependencies ask for versions of ten years' standing that no longer install; pruning needs few of them.
-    "nni": [["torch", "numpy"], ["--no-deps", "nni==2.10.1"]],
-    "nncf": [["torch", "nncf==3.4.0"]],
+    "nni": [NNI_NEEDS, ["--no-deps", "nni==2.10.1"]],
+    # It imports torchao where it takes its masks off.
+    "nncf": [["torch", "nncf==3.4.0", "torchao==0.18.0"]],
     "pquant": [["torch", "pquant-ml==0.1.0"]],
     "brevitas": [["torch", "brevitas==0.13.4"]],
-    "deepcabac": [["numpy<2", "nncodec==2.1.3"]],
+    "deepcabac": [["torch", "numpy<2", "nncodec==2.1.3"]],
 }
 """By environment, the arguments of one `pip install` after the other."""
 OWN_VERSIONS = {"nncf", "pquant", "deepcabac"}

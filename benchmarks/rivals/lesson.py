@@ -105,7 +105,6 @@ class Lesson:
         scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
         *,
         criterion: Criterion | None = None,
-        penalty: Callable[[], Tensor] | None = None,
         before_step: Callable[[], None] | None = None,
     ) -> None:
         """One pass over the training pictures.
@@ -114,7 +113,6 @@ class Lesson:
             model: of which `forward` gives the outputs.
             optimizer, scheduler: stepped after each batch.
             criterion: in place of the lesson's own, for a method that wraps that.
-            penalty: added to the loss.
             before_step: called before each batch.
 
         Raises:
@@ -129,12 +127,10 @@ class Lesson:
         for batch in self.batches(self._generator):
             if before_step is not None:
                 before_step()
-            total += self._step(model, optimizer, batch, criterion or self.criterion, penalty)
+            total += self._step(model, optimizer, batch, criterion or self.criterion)
             if scheduler is not None:
                 scheduler.step()
         self.losses.append(total / self.steps_per_epoch)
-        if not math.isfinite(total):
-            raise SystemExit(f"the loss is {total} in epoch {self.done}")
 
     def cosine(self, optimizer: torch.optim.Optimizer, epochs: int | None = None) -> Any:
         """A learning rate that falls along a cosine over so many epochs, or all of them."""
@@ -149,15 +145,14 @@ class Lesson:
         optimizer: torch.optim.Optimizer,
         batch: tuple[Tensor, Target],
         criterion: Criterion,
-        penalty: Callable[[], Tensor] | None = None,
     ) -> float:
         inputs, target = batch
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
             outputs = model(inputs)
         loss = criterion(outputs, target)
         value = loss.item()
-        if penalty is not None:
-            loss = loss + penalty()
+        if not math.isfinite(value):
+            raise SystemExit(f"the loss is {value} in epoch {self.done} of the method's training")
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -83,6 +83,19 @@ def parts(recipe: str) -> list[float]:
     return [stage.epochs for stage in load(recipe)[0].stages]
 
 
+def low_bit(**setting: Any) -> dict[str, list[dict[str, Any]]]:
+    """One setting for binary and ternary rows."""
+    return {"binary": [setting], "ternary": [setting]}
+
+
+def nni(name: str, label: str, *, corrected: bool) -> Rival:
+    """NNI's ADMM with the weight of its penalty that it has by itself, and larger ones with shares given to it."""
+    common = {"corrected": corrected, "busy": 0.6, "learning_rate": 1e-3}
+    settings = [common | {"rho": 1e-4, "given_shares": False}]
+    settings += [common | {"rho": rho, "given_shares": True} for rho in (1e-3, 1e-2)]
+    return Rival(name, label, "nni_admm", {"pruned": settings}, "nni", ("nni",))
+
+
 RIVALS = (
     Rival("tighten", "`tighten`", "tightened", ours()),
     Rival(
@@ -110,8 +123,55 @@ RIVALS = (
         "straight-through",
         "straight-through estimation",
         "straight_through",
-        {"binary": [{"learning_rate": 1e-3}], "ternary": [{"learning_rate": 1e-3}]},
+        low_bit(learning_rate=1e-3),
     ),
+    Rival(
+        "pat",
+        "PAT (torchao)",
+        "proximal_pruning",
+        {
+            "pruned": [
+                {"given_shares": False, "busy": 0.6, "learning_rate": 2e-3},
+                {"given_shares": True, "busy": 0.6, "learning_rate": 2e-3},
+                {"given_shares": True, "busy": 0.4, "learning_rate": 2e-3},
+            ]
+        },
+        "torchao",
+        ("torchao",),
+    ),
+    Rival(
+        "parq",
+        "PARQ (torchao)",
+        "annealed_levels",
+        low_bit(annealed=0.75, learning_rate=1e-3, per_channel=False),
+        "torchao",
+        ("torchao",),
+    ),
+    nni("nni-admm", "ADMM of NNI, as shipped", corrected=False),
+    nni("nni-admm-corrected", "ADMM of NNI, penalty corrected", corrected=True),
+    Rival(
+        "nncf",
+        "NNCF, magnitude in each layer",
+        "nncf_magnitude",
+        {
+            "pruned": alike(busy=[0.6, 0.4, 0.8], everywhere=False, learning_rate=2e-3),
+            "joint": [{"busy": 0.6, "everywhere": False, "learning_rate": 2e-3}],
+        },
+        "nncf",
+        ("nncf", "torchao"),
+    ),
+    Rival(
+        "pquant",
+        "PQuantML, PDP",
+        "pquant_pdp",
+        {
+            "pruned": alike(busy=[0.6, 0.4, 0.8], learning_rate=2e-3),
+            "joint": [{"busy": 0.6, "learning_rate": 2e-3}],
+        },
+        "pquant",
+        ("pquant-ml", "keras"),
+    ),
+    Rival("brevitas", "Brevitas", "brevitas_levels", low_bit(learning_rate=1e-3), "brevitas", ("brevitas",)),
 )
 
 
