@@ -99,31 +99,10 @@ def nni(name: str, label: str, *, corrected: bool) -> Rival:
 RIVALS = (
     Rival("tighten", "`tighten`", "tightened", ours()),
     Rival(
-        "magnitude-global",
-        "iterative magnitude, whole network (`torch.nn.utils.prune`)",
-        "magnitude_steps",
-        {
-            "pruned": alike(busy=[0.6, 0.4, 0.8], everywhere=True, learning_rate=2e-3),
-            "joint": [{"busy": 0.6, "everywhere": True, "learning_rate": 2e-3, "bits": 4}],
-        },
-    ),
-    Rival(
-        "magnitude-layers",
-        "iterative magnitude, each layer (`torch.nn.utils.prune`)",
-        "magnitude_steps",
-        {"pruned": alike(busy=[0.6, 0.4, 0.8], everywhere=False, learning_rate=2e-3)},
-    ),
-    Rival(
         "gradual-lamp",
         "gradual magnitude, global LAMP",
         "gradual_lamp",
         {"pruned": alike(busy=[0.7, 0.5, 0.85], learning_rate=2e-3)},
-    ),
-    Rival(
-        "straight-through",
-        "straight-through estimation",
-        "straight_through",
-        low_bit(learning_rate=1e-3),
     ),
     Rival(
         "pat",
@@ -139,16 +118,18 @@ RIVALS = (
         "torchao",
         ("torchao",),
     ),
-    Rival(
-        "parq",
-        "PARQ (torchao)",
-        "annealed_levels",
-        low_bit(annealed=0.75, learning_rate=1e-3, per_channel=False),
-        "torchao",
-        ("torchao",),
-    ),
-    nni("nni-admm", "ADMM of NNI, as shipped", corrected=False),
     nni("nni-admm-corrected", "ADMM of NNI, penalty corrected", corrected=True),
+    Rival(
+        "pquant",
+        "PQuantML, PDP",
+        "pquant_pdp",
+        {
+            "pruned": alike(busy=[0.6, 0.4, 0.8], learning_rate=2e-3),
+            "joint": [{"busy": 0.6, "learning_rate": 2e-3}],
+        },
+        "pquant",
+        ("pquant-ml", "keras"),
+    ),
     Rival(
         "nncf",
         "NNCF, magnitude in each layer",
@@ -161,15 +142,34 @@ RIVALS = (
         ("nncf", "torchao"),
     ),
     Rival(
-        "pquant",
-        "PQuantML, PDP",
-        "pquant_pdp",
+        "magnitude-global",
+        "iterative magnitude, whole network (`torch.nn.utils.prune`)",
+        "magnitude_steps",
         {
-            "pruned": alike(busy=[0.6, 0.4, 0.8], learning_rate=2e-3),
-            "joint": [{"busy": 0.6, "learning_rate": 2e-3}],
+            "pruned": alike(busy=[0.6, 0.4, 0.8], everywhere=True, learning_rate=2e-3),
+            "joint": [{"busy": 0.6, "everywhere": True, "learning_rate": 2e-3, "bits": 4}],
         },
-        "pquant",
-        ("pquant-ml", "keras"),
+    ),
+    Rival(
+        "magnitude-layers",
+        "iterative magnitude, each layer (`torch.nn.utils.prune`)",
+        "magnitude_steps",
+        {"pruned": alike(busy=[0.6, 0.4, 0.8], everywhere=False, learning_rate=2e-3)},
+    ),
+    nni("nni-admm", "ADMM of NNI, as shipped", corrected=False),
+    Rival(
+        "straight-through",
+        "straight-through estimation",
+        "straight_through",
+        low_bit(learning_rate=1e-3),
+    ),
+    Rival(
+        "parq",
+        "PARQ (torchao)",
+        "annealed_levels",
+        low_bit(annealed=0.75, learning_rate=1e-3, per_channel=False),
+        "torchao",
+        ("torchao",),
     ),
     Rival("brevitas", "Brevitas", "brevitas_levels", low_bit(learning_rate=1e-3), "brevitas", ("brevitas",)),
 )
