@@ -7,9 +7,10 @@
 The two of a row differ in the method alone: the same epochs, optimizer, batches, augmentation, start of the learning
 rate, loss (distillation from the dense network included), pass over the data for batch norm at the end, and number of
 kept weights. Pruned rows: `torch.nn.utils.prune.global_unstructured` by L1, in equal geometric steps at the start of
-each of the first 5 of 8 epochs, one cosine over all of it. Ternary rows: torchao's PARQ. Joint rows go on from the 5x
-ones: ours freezes to 4 bits in passes, the other trains under PyTorch's fake quantization. `--labels-only` adds
-pruned rows that learn from the labels alone. Nothing is chosen by the test set: accuracy is that of the last epoch.
+each of the first 5 of 8 epochs, one cosine over all of it; and torchao's PAT with one limit for the whole network.
+Ternary rows: torchao's PARQ. Joint rows go on from the 5x ones: ours freezes to 4 bits in passes, the other trains
+under PyTorch's fake quantization. `--labels-only` adds pruned rows that learn from the labels alone. Nothing is chosen
+by the test set: accuracy is that of the last epoch.
 Finished epochs are kept in --runs, and called again it goes on; files, JSON and a table of them all are written to
 results/resnet20/.
 """
@@ -19,10 +20,12 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import low_bits
+import proximal
 import torch
 from magnitude import kept_after, make_permanent, prune_to, pruned_modules, weights_of
 from torch import Tensor, nn
@@ -52,6 +55,7 @@ LABELS = {
     "tighten": "`tighten`",
     "magnitude": "iterative magnitude",
     "magnitude-labels": "iterative magnitude, labels alone",
+    "pat": "PAT (torchao)",
     "parq": "PARQ (torchao)",
 }
 HEAD = """\
@@ -65,6 +69,7 @@ the ten biases train along and are neither pruned nor quantized. Nothing was tun
 
 - Pruned: ADMM for five eighths of the epochs, masked retraining after it. The rival is PyTorch's own
   `global_unstructured` by L1, in equal geometric steps at the start of each of these first epochs, under one cosine.
+  torchao's PAT has one limit for the whole network, its own cubic schedule over the same epochs, and the same cosine.
 - Ternary, every layer, one scale an output channel: ADMM for half of the epochs, then freezing in eight passes. The
   rival is torchao's PARQ: Adam, least-squares levels, annealing over three quarters of the steps.
 - Joint: on from the 5x row of the same method, two epochs more. Ours freezes the kept weights to 16 levels in four
@@ -144,6 +149,8 @@ def rival(kind: str, method: str, rate: float, out: Path, args: argparse.Namespa
             low_bits.fake_quantize(trainer.model, BITS)
         elif kind == "ternary":
             make = parq
+        elif method == "pat":
+            make = partial(pat, rate=rate)
         else:
             before = Pruning(trainer.model, epochs, rate)
         history = train(trainer, training, path, make, before)
@@ -201,6 +208,13 @@ def adam(trainer: Trainer, training: Training) -> torch.optim.Optimizer:
 def parq(trainer: Trainer, training: Training) -> torch.optim.Optimizer:
     """Adam inside PARQ with ternary weights, one scale an output channel."""
     return low_bits.parq(trainer.model, training.learning_rate, training.epochs * trainer.steps_per_epoch)
+
+
+def pat(trainer: Trainer, training: Training, rate: float) -> torch.optim.Optimizer:
+    """Adam inside PAT, one limit for the whole network; it rests in the epochs in which others only retrain."""
+    busy = 1 - retraining(training.epochs) / training.epochs
+    steps = training.epochs * trainer.steps_per_epoch
+    return proximal.pat(trainer.model, training.learning_rate, steps, rate=rate, busy=busy)
 
 
 def train(
