@@ -37,7 +37,7 @@ def write(results: Path) -> str:
     rows = [entry for row in ROWS for rival in RIVALS if (entry := summary(rival, row, found)) is not None]
     failed = {name: facts["error"] for name, facts in found.items() if "error" in facts}
     head = HEAD.format(epochs=epochs, dense=dense["accuracy"], validation=dense["validation_accuracy"])
-    parts = [head, PARTIAL if dense["quick"] else completeness(found)]
+    parts = [head, PARTIAL if dense["quick"] else completeness(found) + verdict(rows)]
     parts += [markdown(row, [entry for entry in rows if entry["row"] == row.name]) for row in ROWS]
     if failed:
         parts.append("## What did not run\n\n" + "\n".join(f"- `{name}`: {why}" for name, why in failed.items()) + "\n")
@@ -115,6 +115,20 @@ def title(row: Row) -> str:
     return {"joint": f"Pruned {row.rate:g}x and quantized", "binary": "All layers binary"}.get(
         row.kind, "All layers ternary"
     )
+
+
+def verdict(rows: list[dict[str, Any]]) -> str:
+    """Where `tighten` is not ahead of everyone by more than the spread of the two."""
+    lines = []
+    for ours in (entry for entry in rows if entry["rival"] == RIVALS[0].name):
+        others = [entry for entry in rows if entry["row"] == ours["row"] and entry is not ours]
+        for entry in sorted(others, key=lambda entry: -entry["accuracy"]):
+            ahead = ours["accuracy"] - entry["accuracy"]
+            spread = max(ours["spread"] or 0, entry["spread"] or 0)
+            if ahead <= spread:
+                told = f"{-ahead:.2f} points ahead" if ahead < 0 else f"{ahead:.2f} points behind, within the spread"
+                lines.append(f"- {ours['row']}: {entry['label']} is {told}")
+    return "\nWhere `tighten` is not ahead by more than the spread:\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def completeness(found: dict[str, Any]) -> str:
