@@ -14,8 +14,7 @@ NNI_NEEDS = [
 PACKAGES: dict[str, list[list[str]]] = {
     "torchao": [["torch", "numpy", "torchao==0.18.0"]],
     "nni": [NNI_NEEDS, ["--no-deps", "nni==2.10.1"]],
-    # It imports torchao where it takes its masks off.
-    "nncf": [["torch", "nncf==3.4.0", "torchao==0.18.0"]],
+    "nncf": [["torch", "nncf==3.4.0"]],
     "pquant": [["torch", "pquant-ml==0.1.0"]],
     "brevitas": [["torch", "brevitas==0.13.4"]],
     "deepcabac": [["torch", "numpy<2", "nncodec==2.1.3"]],

@@ -139,7 +139,7 @@ RIVALS = (
             "joint": [{"busy": 0.6, "everywhere": False, "learning_rate": 2e-3}],
         },
         "nncf",
-        ("nncf", "torchao"),
+        ("nncf",),
     ),
     Rival(
         "magnitude-global",

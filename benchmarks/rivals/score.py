@@ -15,7 +15,11 @@ from tighten.engine import accuracy
 from tighten.zoo import LeNet5
 
 MOST_LEVELS = 256
-"""A layer with more different values is coded as floats."""
+"""The longest table of a layer."""
+MOST_STEPS = 127
+"""The most steps on one side of zero: those of eight bits."""
+NEAR = 1e-3
+"""How far from a whole step a value may lie, in steps: what computing in floats does to it."""
 
 
 def codecs() -> ModuleType:
@@ -40,10 +44,13 @@ def score(state: dict[str, Tensor], kind: str, data: ImageData, deepcabac: Path 
     """
     # Some ways to mask leave negative zeros.
     state = {name: tensor.float() + 0 for name, tensor in state.items()}
-    model = LeNet5()
-    model.load_state_dict(state)
     weights = {name: tensor for name, tensor in state.items() if tensor.ndim > 1}
     codes = {name: code_of(weight, kind) for name, weight in weights.items()}
+    # What is scored is what the codes say, to the last bit.
+    weights = {name: code.dense() for name, code in codes.items()}
+    state |= weights
+    model = LeNet5()
+    model.load_state_dict(state)
     sizes = tt.Artifact.of(state, codes, {}).sizes()
     benchmark = codecs()
     grids = {name: benchmark.grid(code) for name, code in codes.items()}
@@ -71,9 +78,12 @@ def score(state: dict[str, Tensor], kind: str, data: ImageData, deepcabac: Path 
 
 
 def table_bytes(code: Code) -> int:
-    """Levels and scales as floats."""
+    """Levels that are no whole steps, and scales, as floats."""
     inner = code.inner if isinstance(code, Sparse) else code
-    return 4 * (len(inner.steps) + len(inner.scale)) if isinstance(inner, Indexed) else 0
+    if not isinstance(inner, Indexed):
+        return 0
+    whole = bool((inner.steps == inner.steps.round()).all())
+    return 4 * len(inner.scale if whole else inner.steps)
 
 
 def levels(weight: Tensor) -> int:
@@ -84,7 +94,7 @@ def levels(weight: Tensor) -> int:
 def code_of(weight: Tensor, kind: str) -> Code:
     """The weight as levels where it has few, else as floats; zeros as a support where there are some."""
     kept = weight[weight != 0]
-    inner = Dense(kept) if kind == "pruned" else indexed(weight) or Dense(kept)
+    inner = Dense(kept) if kind == "pruned" or not len(kept) else indexed(weight) or Dense(kept)
     return inner_alone(inner, weight) if len(kept) == weight.numel() else Sparse(weight != 0, (1,) * weight.ndim, inner)
 
 
@@ -96,15 +106,31 @@ def inner_alone(inner: Dense | Indexed, weight: Tensor) -> Code:
 
 
 def indexed(weight: Tensor) -> Indexed | None:
-    """The kept entries by a table: one for the layer, or -1 and 1 with one scale an output channel."""
+    """The kept entries by a table for the layer, or by whole steps of one scale an output channel: the fewer floats."""
     kept = weight[weight != 0]
     steps, index = kept.unique(return_inverse=True)
-    if len(steps) <= 2 or (levels(weight) > 2 and len(steps) <= MOST_LEVELS):
-        return Indexed(index.to(torch.uint8), steps, torch.ones(1), torch.tensor([len(kept)]))
+    table = Indexed(index.to(torch.uint8), steps, torch.ones(1), torch.tensor([len(kept)]))
+    if len(steps) > MOST_LEVELS:
+        return gridded(weight)
+    if len(steps) <= 2 or (grid := gridded(weight)) is None or len(steps) <= len(grid.scale):
+        return table
+    return grid
+
+
+def gridded(weight: Tensor) -> Indexed | None:
+    """The kept entries as whole steps of a scale for each output channel that has any; None where they are none."""
     channels = [channel[channel != 0] for channel in weight]
     channels = [channel for channel in channels if len(channel)]
-    if any(len(channel.abs().unique()) > 1 for channel in channels):
-        return None
-    scale = torch.stack([channel[0].abs() for channel in channels])
+    places, scales = [], []
+    for channel in channels:
+        largest = channel.abs().max()
+        parts = channel.double() / largest
+        wholes = (n for n in range(1, MOST_STEPS + 1) if float((parts * n - (parts * n).round()).abs().max()) < NEAR)
+        most = next(wholes, None)
+        if most is None:
+            return None
+        places.append((parts * most).round())
+        scales.append(largest / most)
+    steps, index = torch.cat(places).float().unique(return_inverse=True)
     counts = torch.tensor([len(channel) for channel in channels])
-    return Indexed((kept > 0).to(torch.uint8), torch.tensor([-1.0, 1.0]), scale, counts)
+    return Indexed(index.to(torch.uint8), steps, torch.stack(scales), counts)

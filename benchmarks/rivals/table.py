@@ -103,7 +103,8 @@ def markdown(row: Row, entries: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {entry['label']} | **{entry['accuracy']:.2f}**{spread} | {len(entry['seeds'])} "
             f"| {entry['validation_accuracy']:.2f} | {entry['kept']:,} | {entry['rate']:.1f}x | {told} "
-            f"| {entry['settings_tried']} | {entry['epoch_seconds']:.1f} s, {entry['cost']:.2f}x | {entry['memory_mb']:,} MB |"
+            f"| {entry['settings_tried']} | {entry['epoch_seconds']:.1f} s, {entry['cost']:.2f}x "
+            f"| {entry['memory_mb']:,} MB |"
         )
     return "\n".join(lines) + "\n"
 

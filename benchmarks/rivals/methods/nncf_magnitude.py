@@ -10,10 +10,14 @@ from torch import nn
 # It compiles its quantizers at first use, which takes longer than it waits by default.
 os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "0")
 import nncf
+from nncf.torch.function_hook.hook_storage import decode_hook_name
 from nncf.torch.function_hook.pruning.magnitude.schedulers import ExponentialMagnitudePruningScheduler
+from nncf.torch.function_hook.wrapper import get_hook_storage
 
 QUANTIZED = 0.3
 """Part of the epochs in quantization-aware training, at their end, of a joint row."""
+WEIGHT_PORT = 1
+"""The place of the weight among the inputs of a layer's function."""
 CALIBRATION = 300
 """Pictures to set ranges by, its default."""
 
@@ -44,7 +48,29 @@ def train(lesson: Lesson, row: dict[str, Any], *, everywhere: bool, busy: float,
         model = nncf.quantize(model, part, fast_bias_correction=True)
         fit(lesson, model, quantized, learning_rate, lambda number: None)
     model.eval()
-    return nncf.strip(model, strip_format=nncf.StripFormat.IN_PLACE, example_input=inputs[:1])
+    return settled(model, lesson.network())
+
+
+@torch.no_grad()
+def settled(model: nn.Module, plain: nn.Module) -> nn.Module:
+    """The weights as the layers see them, through masks and quantizers, in a network without either.
+
+    Its own `strip` takes masks off, but refuses quantizers of weights in place.
+    """
+    hooks = [(*decode_hook_name(name), hook) for name, hook in get_hook_storage(model).named_hooks()]
+    for name, layer in plain.named_children():
+        trained = model.get_submodule(name)
+        weight = trained.weight
+        masks = [hook for kind, place, _, hook in hooks if kind == "post_hooks" and place == f"{name}.weight"]
+        quantizers = [
+            hook for kind, place, port, hook in hooks
+            if kind == "pre_hooks" and place.startswith(f"{name}/") and port == WEIGHT_PORT
+        ]  # fmt: skip
+        for hook in [*masks, *quantizers]:
+            weight = hook(weight)
+        layer.weight.copy_(weight)
+        layer.bias.copy_(trained.bias)
+    return plain
 
 
 def fit(lesson: Lesson, model: nn.Module, epochs: int, learning_rate: float, before: Any) -> None:
