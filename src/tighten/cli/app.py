@@ -31,6 +31,7 @@ from tighten.cli.options import (
     WeightsOption,
     console,
 )
+from tighten.cli.reading import reading
 from tighten.cli.report import report
 from tighten.cli.shrink import shrink
 from tighten.cli.tables import report_table, result_table, size_line
@@ -112,7 +113,8 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     from tighten.artifact import Artifact
     from tighten.report import report
 
-    artifact = Artifact.open(file)
+    with reading() as seen:
+        artifact = Artifact.open(file, seen)
     figures = report(artifact)
     size = file.stat().st_size
     if as_json:
