@@ -1,7 +1,7 @@
 """The range-coded stream of format 1, on `constriction`.
 
 Probabilities are made of integers by +, -, *, / in a fixed order, so they are the same on every
-machine. New files are of format 2; the writer stays because it is what the reader is tested with.
+machine. New files are of later formats; the writer stays because it is what the reader is tested with.
 """
 
 from __future__ import annotations
