@@ -34,6 +34,7 @@ from tighten.cli.options import (
     WeightsOption,
     console,
 )
+from tighten.cli.reading import reading
 from tighten.cli.report import report
 from tighten.cli.shrink import shrink
 from tighten.cli.tables import layer_bars, report_table, result_table, size_line
@@ -118,7 +119,8 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     from tighten.artifact import Artifact
     from tighten.report import report
 
-    artifact = Artifact.open(file)
+    with reading() as seen:
+        artifact = Artifact.open(file, seen)
     figures = report(artifact)
     size = file.stat().st_size
     if as_json:

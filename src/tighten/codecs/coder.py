@@ -57,7 +57,7 @@ class Coder(ABC):
         """Books what was coded since the last mark as this part of this site."""
 
     def run(self, code: Callable[[Any, Any], None], decisions: int) -> None:
-        """Compiled code that carries the stream on by at most so many decisions (format 2 only)."""
+        """Compiled code that carries the stream on by at most so many decisions (from format 2 on)."""
         raise NotImplementedError
 
     def claim(self, size: int) -> None:

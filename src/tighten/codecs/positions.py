@@ -65,7 +65,9 @@ def _best_entries(coder: Coder, values: NDArray[np.int32], shape: tuple[int, ...
         return trial.cost()
 
     way = min(_cell_ways(coder, values, shape, of), key=lambda way: cost(way, 0))
-    if shape[0] < _FEWEST_ALIKE or shape[0] * values.size > MOST_COMPARED or cost(way, _SLOW) >= cost(way, 0):
+    if len(shape) < 2 or shape[0] < _FEWEST_ALIKE or shape[0] * values.size > MOST_COMPARED:
+        return way, 0
+    if cost(way, _SLOW) >= cost(way, 0):
         return way, 0
     return way, min(range(1, len(PACES)), key=lambda pace: cost(way, pace))
 
@@ -128,11 +130,11 @@ def _cells(
 ) -> NDArray[np.int32]:
     if math.prod(shape) > FEW_CELLS:
         raise ArtifactError(f"a support of {math.prod(shape)} entries is coded one by one, at most {FEW_CELLS} can be")
-    if pace and shape[0] * math.prod(shape) > MOST_COMPARED:
-        raise ArtifactError(f"{shape[0]} rows of a tensor of {math.prod(shape)} entries are compared, that is too much")
     linked = way != _CELLS and linkable(coder, shape)
     four, fed = layout(coder, shape, linked)
     columns = math.prod(four[1:])
+    if pace and four[0] * math.prod(shape) > MOST_COMPARED:
+        raise ArtifactError(f"{four[0]} rows of a tensor of {math.prod(shape)} entries are compared, that is too much")
     hint = np.zeros(columns, dtype=np.int64) if fed is None else hinted(fed)
     open_ = np.ones(columns, dtype=np.uint8)
     if way == _FED and fed is not None:
