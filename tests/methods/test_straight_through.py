@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import tighten as tt
+from tighten.methods.straight_through import _scale_gradient
 
 LEVELS = tt.Uniform(bits=2, zero=False)
 
@@ -45,7 +46,7 @@ def train(model, x, y, stages, each=lambda session: None, session=None, optimize
 
 def test_the_right_levels_and_scale_are_found():
     model, x, y, wanted = regression()
-    train(model, x, y, [tt.Stage({"*": LEVELS}, tt.StraightThrough(), 10)])
+    train(model, x, y, [tt.Stage({"*": LEVELS}, tt.StraightThrough(scale_rate=0.1), 10)])
     torch.testing.assert_close(model[0].weight.detach(), wanted, atol=0.02, rtol=0)
 
 
@@ -68,6 +69,27 @@ def test_weights_are_on_levels_after_every_step():
 
     train(model, x, y, [tt.Stage({"*": LEVELS}, tt.StraightThrough(), 2)], each=look)
     assert len(seen) == 32
+
+
+@pytest.mark.parametrize("s", [LEVELS, tt.Ternary(per_channel=True), tt.Binary()], ids=str)
+def test_the_gradient_of_a_scale_is_that_of_the_loss(s):
+    latent = torch.randn(4, 6, dtype=torch.float64)
+    gradient, code = torch.randn(4, 6, dtype=torch.float64), s.fit(latent)
+    found = _scale_gradient(code, latent, gradient)
+    for run, rows in enumerate(torch.arange(4).split(4 // len(code.scale))):
+        grown = torch.zeros_like(latent)
+        # The levels stay those of each entry, and V passes straight through: W = q t + (V - q V') with V' = V / q held.
+        inside = latent.abs() <= code.scale[run] * code.steps.max()
+        grown[rows] = (code.dense() - torch.where(inside, latent, 0.0))[rows]
+        torch.testing.assert_close(found[run], (gradient * grown).sum())
+
+
+@pytest.mark.parametrize("s", [tt.PowerOfTwo(bits=3), tt.Codebook(bits=2), tt.Ternary(per_channel=True)], ids=str)
+def test_other_tables_keep_to_their_sets(s):
+    model, x, y, _ = regression()
+    before = float(nn.functional.mse_loss(model(x), y).detach())
+    train(model, x, y, [tt.Stage({"*": s}, tt.StraightThrough(scale_rate=0.1), 6)])
+    assert float(nn.functional.mse_loss(model(x), y).detach()) < 0.2 * before
 
 
 def test_a_pruned_support_stays():

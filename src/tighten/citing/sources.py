@@ -152,6 +152,17 @@ REFERENCES = (
         "inproceedings",
     ),
     Reference(
+        "esser2020learned",
+        ("1902.08153",),
+        "Learned Step Size Quantization",
+        ("Steven K. Esser", "Jeffrey L. McKinstry", "Deepika Bablani", "Rathinakumar Appuswamy",
+         "Dharmendra S. Modha"),
+        2020,
+        "International Conference on Learning Representations",
+        "1902.08153",
+        "inproceedings",
+    ),
+    Reference(
         "shoham1988efficient",
         ("Shoham and Gersho",),
         "Efficient bit allocation for an arbitrary set of quantizers",

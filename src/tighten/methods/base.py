@@ -70,7 +70,8 @@ class State:
         dual: per site, |Z - Z before| / |Z| at the last update.
         gradient_sums, gradient_squares: per site, sums of the gradients since the last update, and of their squares.
         listened: over how many steps.
-        latents: per site, V, of which the weights are the projection.
+        latents: per site, V, of which the weights are the nearest levels.
+        scale_moments: per site, `[2, runs]`, running means of the gradients of its scales and of their squares.
     """
 
     step: int = 0
@@ -86,6 +87,7 @@ class State:
     gradient_squares: dict[str, Tensor] = field(default_factory=dict)
     listened: int = 0
     latents: dict[str, Tensor] = field(default_factory=dict)
+    scale_moments: dict[str, Tensor] = field(default_factory=dict)
 
     def point(self, name: str) -> Code:
         """The point Z of a site."""
