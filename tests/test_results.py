@@ -9,17 +9,27 @@ from tighten.verify import verify
 
 RESULTS = Path(__file__).parents[1] / "results"
 LENET5 = sorted((RESULTS / "lenet5").glob("*.tight"))
+ULTRA_SPARSE = sorted((RESULTS / "ultra_sparse").glob("*.tight"))
 RESNET20 = sorted((RESULTS / "resnet20").glob("*.tight"))
 
 
 def test_there_are_results():
     assert LENET5
+    assert ULTRA_SPARSE
     assert RESNET20
 
 
 @pytest.mark.parametrize("file", LENET5, ids=lambda file: file.stem)
 def test_a_result_verifies(file, data_dir):
     check(file, data_dir)
+
+
+@pytest.mark.parametrize(
+    "file", [pytest.param(f, marks=() if "seed0" in f.stem else pytest.mark.slow, id=f.stem) for f in ULTRA_SPARSE]
+)
+def test_a_record_verifies(file, data_dir):
+    run, _ = measured(file, data_dir)
+    assert run["bytes"] == file.stat().st_size
 
 
 @pytest.mark.slow
@@ -29,10 +39,16 @@ def test_a_result_on_cifar10_verifies(file, cifar_dir):
 
 
 def check(file, root):
+    run, found = measured(file, root)
+    assert run["report"]["sizes"]["total"] == file.stat().st_size
+    assert run["report"]["kept"] == found.report.kept
+
+
+def measured(file, root):
+    """The JSON beside a file whose promises hold and whose accuracy is what both say; and what was found."""
     found = verify(file, root=root)
     assert found.holds, found.checks
     run = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-    assert run["report"]["sizes"]["total"] == file.stat().st_size
-    assert run["report"]["kept"] == found.report.kept
     (claim,) = [check for check in found.checks if check.what == "test accuracy"]
     assert claim.promised == f"{run['accuracy']:.2f} %"
+    return run, found
