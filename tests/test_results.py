@@ -8,15 +8,22 @@ import pytest
 from tighten.verify import verify
 
 RESULTS = Path(__file__).parents[1] / "results"
+DIGITS = sorted((RESULTS / "digits").glob("*.tight"))
 LENET5 = sorted((RESULTS / "lenet5").glob("*.tight"))
 ULTRA_SPARSE = sorted((RESULTS / "ultra_sparse").glob("*.tight"))
 RESNET20 = sorted((RESULTS / "resnet20").glob("*.tight"))
 
 
 def test_there_are_results():
+    assert DIGITS
     assert LENET5
     assert ULTRA_SPARSE
     assert RESNET20
+
+
+@pytest.mark.parametrize("file", DIGITS, ids=lambda file: file.stem)
+def test_a_result_without_a_folder_verifies(file):
+    check(file, None)
 
 
 @pytest.mark.parametrize("file", LENET5, ids=lambda file: file.stem)

@@ -72,10 +72,11 @@ def draw(axes: Axes, points: Sequence[Point], gate: float | None, dense: float |
         # The end lies close to the stage before it: its name goes below.
         place = (4, -11) if p.label == "end" else (4, 5)
         axes.annotate(p.label, (p.bytes, p.accuracy), place, textcoords="offset points", fontsize=8, color=INK)
-    for level, name in ((dense, "dense"), (gate, "gate")):
+    # The gate is below the dense network, and often close to it.
+    for level, name, above in ((dense, "dense", 3), (gate, "gate", -10)):
         if level is not None:
             axes.axhline(level, color=MUTED, linewidth=0.8, linestyle="--")
-            axes.annotate(name, (1, level), (-3, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
+            axes.annotate(name, (1, level), (-3, above), xycoords=("axes fraction", "data"), textcoords="offset points",
                           fontsize=8, color=MUTED, ha="right")  # fmt: skip
     axes.set_xlabel("bytes on disk")
     axes.set_ylabel("validation accuracy, %")
