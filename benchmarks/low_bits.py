@@ -1,17 +1,14 @@
-"""Rivals of the low-bit rows of `resnet20.py`: torchao's PARQ, and pruning followed by fake quantization."""
-
-from collections.abc import Callable
+"""Rivals of the low-bit rows: torchao's PARQ, and pruning followed by fake quantization by torch alone."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
-from tighten.engine.trainer import Trainer
-from tighten.recipes import Training
-
 WEIGHTS = nn.Conv2d | nn.Linear
 ANNEALED = 0.75
 """The part of all steps after which PARQ's weights are on their levels; from there on gradients go straight through."""
+TERNARY = 0
+"""What PARQ calls the bits of ternary levels."""
 
 
 def weight_modules(model: nn.Module) -> list[nn.Module]:
@@ -19,27 +16,40 @@ def weight_modules(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if isinstance(module, WEIGHTS)]
 
 
-def parq(trainer: Trainer, training: Training) -> torch.optim.Optimizer:
-    """Adam inside PARQ with ternary weights, one scale an output channel.
+def parq(
+    model: nn.Module,
+    learning_rate: float,
+    steps: int,
+    *,
+    bits: int = TERNARY,
+    per_channel: bool = True,
+    annealed: float = ANNEALED,
+) -> torch.optim.Optimizer:
+    """Adam inside PARQ.
 
     Its least-squares quantizer, quantization period and steepness as its documentation shows them; the levels
     anneal from the first step on. Biases and batch norm train as they are.
+
+    Args:
+        model: whose weights are quantized; its memory becomes contiguous.
+        learning_rate: of Adam.
+        steps: of the whole training.
+        bits: of a level, or TERNARY.
+        per_channel: one scale an output channel, or one a layer.
+        annealed: the part of all steps after which weights are on their levels.
     """
     try:
         from torchao.prototype.parq import LSBQuantizer, ProxPARQ, QuantOptimizer
     except ImportError as error:
-        raise SystemExit(f"the ternary rival needs torchao ({error}): pip install torchao") from error
-    model = trainer.model
+        raise SystemExit(f"PARQ needs torchao ({error}): pip install torchao") from error
     # It writes through a flattened view, which weights in channels-last memory do not have: nothing would be quantized.
     model.to(memory_format=torch.contiguous_format)
     weights = [module.weight for module in weight_modules(model)]
     rest = [p for p in model.parameters() if all(p is not w for w in weights)]
-    # Its number of bits for ternary levels is 0.
-    groups = [{"params": weights, "quant_bits": 0}, {"params": rest}]
-    steps = training.epochs * trainer.steps_per_epoch
-    base = torch.optim.Adam(groups, lr=training.learning_rate)
-    annealing = ProxPARQ(anneal_start=0, anneal_end=max(1, int(ANNEALED * steps)), steepness=10)
-    found: torch.optim.Optimizer = QuantOptimizer(base, LSBQuantizer(), annealing, quant_per_channel=True)
+    groups = [{"params": weights, "quant_bits": bits}, {"params": rest}]
+    base = torch.optim.Adam(groups, lr=learning_rate)
+    annealing = ProxPARQ(anneal_start=0, anneal_end=max(1, int(annealed * steps)), steepness=10)
+    found: torch.optim.Optimizer = QuantOptimizer(base, LSBQuantizer(), annealing, quant_per_channel=per_channel)
     return found
 
 
@@ -92,11 +102,3 @@ def settle(model: nn.Module) -> None:
     for module in weight_modules(model):
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
-
-
-Optimizers = Callable[[Trainer, Training], torch.optim.Optimizer]
-
-
-def adam(trainer: Trainer, training: Training) -> torch.optim.Optimizer:
-    """The recipe's optimizer."""
-    return trainer.optimizer(trainer.model, training.learning_rate)

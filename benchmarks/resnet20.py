@@ -7,9 +7,10 @@
 The two of a row differ in the method alone: the same epochs, optimizer, batches, augmentation, start of the learning
 rate, loss (distillation from the dense network included), pass over the data for batch norm at the end, and number of
 kept weights. Pruned rows: `torch.nn.utils.prune.global_unstructured` by L1, in equal geometric steps at the start of
-each of the first 5 of 8 epochs, one cosine over all of it. Ternary rows: torchao's PARQ. Joint rows go on from the 5x
-ones: ours freezes to 4 bits in passes, the other trains under PyTorch's fake quantization. `--labels-only` adds
-pruned rows that learn from the labels alone. Nothing is chosen by the test set: accuracy is that of the last epoch.
+each of the first 5 of 8 epochs, one cosine over all of it; and torchao's PAT with one limit for the whole network.
+Ternary rows: torchao's PARQ. Joint rows go on from the 5x ones: ours freezes to 4 bits in passes, the other trains
+under PyTorch's fake quantization. `--labels-only` adds pruned rows that learn from the labels alone. Nothing is chosen
+by the test set: accuracy is that of the last epoch.
 Finished epochs are kept in --runs, and called again it goes on; files, JSON and a table of them all are written to
 results/resnet20/.
 """
@@ -17,12 +18,16 @@ results/resnet20/.
 import argparse
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import low_bits
+import proximal
 import torch
+from magnitude import kept_after, make_permanent, prune_to, pruned_modules, weights_of
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
@@ -50,6 +55,7 @@ LABELS = {
     "tighten": "`tighten`",
     "magnitude": "iterative magnitude",
     "magnitude-labels": "iterative magnitude, labels alone",
+    "pat": "PAT (torchao)",
     "parq": "PARQ (torchao)",
 }
 HEAD = """\
@@ -63,6 +69,7 @@ the ten biases train along and are neither pruned nor quantized. Nothing was tun
 
 - Pruned: ADMM for five eighths of the epochs, masked retraining after it. The rival is PyTorch's own
   `global_unstructured` by L1, in equal geometric steps at the start of each of these first epochs, under one cosine.
+  torchao's PAT has one limit for the whole network, its own cubic schedule over the same epochs, and the same cosine.
 - Ternary, every layer, one scale an output channel: ADMM for half of the epochs, then freezing in eight passes. The
   rival is torchao's PARQ: Adam, least-squares levels, annealing over three quarters of the steps.
 - Joint: on from the 5x row of the same method, two epochs more. Ours freezes the kept weights to 16 levels in four
@@ -123,39 +130,6 @@ def retraining(epochs: int) -> int:
     return max(1, round(epochs * 3 / 8))
 
 
-def kept_after(step: int, steps: int, total: int, rate: float) -> int:
-    """Weights left after a step of geometric pruning; after the last as many as a budget of this rate leaves."""
-    return tt.Budget(rate=rate ** (step / steps)).count(total)
-
-
-def pruned_modules(model: nn.Module) -> list[tuple[nn.Module, str]]:
-    """The layers that the recipe's `*` chooses."""
-    return [(module, "weight") for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-
-
-def weights_of(model: nn.Module) -> int:
-    """How many weights those layers have."""
-    return sum(getattr(module, name).numel() for module, name in pruned_modules(model))
-
-
-def prune_to(model: nn.Module, kept: int) -> None:
-    """The smallest weights of the whole network pruned until `kept` are left."""
-    layers = pruned_modules(model)
-    # torch's function flattens tensors in a way that channels-last memory does not allow.
-    model.to(memory_format=torch.contiguous_format)
-    masks = {layer: getattr(layer[0], "weight_mask", torch.ones(())).detach() for layer in layers}
-    # The masked weight beside the trained one dates from before the last step.
-    sizes = {layer: getattr(layer[0], "weight_orig", layer[0].weight).detach().abs() for layer in layers}
-    left = sum(int(masks[layer].expand_as(sizes[layer]).sum()) for layer in layers)
-    prune.global_unstructured(
-        layers,
-        pruning_method=prune.L1Unstructured,
-        importance_scores={layer: masks[layer] * sizes[layer] for layer in layers},
-        amount=left - kept,
-    )
-    model.to(memory_format=torch.channels_last)
-
-
 def rival(kind: str, method: str, rate: float, out: Path, args: argparse.Namespace) -> None:
     """One row that is not ours, written as a run of `tighten` is."""
     name, text = f"{method} {kind}", text_of(kind, rate, args.epochs)
@@ -169,12 +143,14 @@ def rival(kind: str, method: str, rate: float, out: Path, args: argparse.Namespa
         training = Training(epochs=epochs, learning_rate=stage.learning_rate, distill=distill)
         # As a run of `tighten` does after its dense network.
         trainer.generator.manual_seed(args.seed + 1)
-        path, make, before = out / "checkpoint.pt", low_bits.adam, None
+        path, make, before = out / "checkpoint.pt", adam, None
         if kind == "joint":
             trainer.model.load_state_dict(tt.Artifact.open(args.results / start_of(method, args)).state_dict())
             low_bits.fake_quantize(trainer.model, BITS)
         elif kind == "ternary":
-            make = low_bits.parq
+            make = parq
+        elif method == "pat":
+            make = partial(pat, rate=rate)
         else:
             before = Pruning(trainer.model, epochs, rate)
         history = train(trainer, training, path, make, before)
@@ -221,8 +197,28 @@ class Pruning:
             prune.identity(module, name)
 
 
+Optimizers = Callable[[Trainer, Training], torch.optim.Optimizer]
+
+
+def adam(trainer: Trainer, training: Training) -> torch.optim.Optimizer:
+    """The recipe's optimizer."""
+    return trainer.optimizer(trainer.model, training.learning_rate)
+
+
+def parq(trainer: Trainer, training: Training) -> torch.optim.Optimizer:
+    """Adam inside PARQ with ternary weights, one scale an output channel."""
+    return low_bits.parq(trainer.model, training.learning_rate, training.epochs * trainer.steps_per_epoch)
+
+
+def pat(trainer: Trainer, training: Training, rate: float) -> torch.optim.Optimizer:
+    """Adam inside PAT, one limit for the whole network; it rests in the epochs in which others only retrain."""
+    busy = 1 - retraining(training.epochs) / training.epochs
+    steps = training.epochs * trainer.steps_per_epoch
+    return proximal.pat(trainer.model, training.learning_rate, steps, rate=rate, busy=busy)
+
+
 def train(
-    trainer: Trainer, training: Training, path: Path, make: low_bits.Optimizers, before: Pruning | None
+    trainer: Trainer, training: Training, path: Path, make: Optimizers, before: Pruning | None
 ) -> list[dict[str, Any]]:
     """All epochs, or those that the checkpoint at `path` lacks; the history of all of them."""
     model, optimizer = trainer.model, make(trainer, training)
@@ -263,9 +259,7 @@ def compressed(recipe: Recipe, model: nn.Module, kind: str, claims: dict[str, fl
     Raises:
         SystemExit: its weights are not what it says they are.
     """
-    for module, name in pruned_modules(model):
-        if prune.is_pruned(module):
-            prune.remove(module, name)
+    make_permanent(model)
     # torch leaves pruned parameters in another order than the model's own, and makes some zeros negative.
     found, order = model.state_dict(), load_named(recipe.model, "model")().state_dict()
     state = {name: (found[name] + 0).contiguous() for name in order}

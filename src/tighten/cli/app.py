@@ -34,9 +34,10 @@ from tighten.cli.options import (
     WeightsOption,
     console,
 )
+from tighten.cli.reading import reading
 from tighten.cli.report import report
 from tighten.cli.shrink import shrink
-from tighten.cli.tables import report_table, result_table, size_line
+from tighten.cli.tables import layer_bars, report_table, result_table, size_line
 from tighten.cli.watch import watched
 from tighten.errors import TightenError
 
@@ -118,22 +119,28 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     from tighten.artifact import Artifact
     from tighten.report import report
 
-    artifact = Artifact.open(file)
+    with reading() as seen:
+        artifact = Artifact.open(file, seen)
     figures = report(artifact)
     size = file.stat().st_size
     if as_json:
         typer.echo(json.dumps({"meta": artifact.meta, "file_bytes": size, **figures.to_data()}, indent=2))
         return
     console.print(report_table(figures))
+    console.print(layer_bars(figures))
     console.print(size_line(figures))
     if size != figures.sizes.total:
         console.print(
             f"This file itself has {size:,} bytes, in an older format: the figures are those of the same network "
             f"written anew, as `tighten.artifact.Artifact.open(file).save(file)` does."
         )
-    for key in ("model", "data", "claims"):
+    for key in ("model", "data"):
         if key in artifact.meta:
             console.print(f"{key}: {artifact.meta[key]}", highlight=False, markup=False)
+    claims = artifact.meta.get("claims")
+    for key, value in claims.items() if isinstance(claims, dict) else ():
+        shown = f"{value:.2f} %" if isinstance(value, float) else value
+        console.print(f"claimed {key}: {shown}", highlight=False, markup=False)
 
 
 @app.command()
@@ -141,13 +148,16 @@ def verify(
     file: FileArgument,
     data: DataOption = None,
     model: ModelOption = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="PKG.MOD:DATA", help="The data, where it is not of tighten.data.")
+    ] = None,
     download: DownloadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute counts, alphabets and accuracy from the file alone, and hold them to its promises."""
     from tighten.verify import verify as check
 
-    found = check(file, root=data, model=model, download=download)
+    found = check(file, root=data, model=model, source=source, download=download)
     if as_json:
         typer.echo(json.dumps(found.to_data(), indent=2))
     else:

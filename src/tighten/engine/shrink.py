@@ -189,9 +189,10 @@ class _Walk:
         )
         kept = sum(site.kept for site in result.report.sites)
         found = Walked(
-            size=size if self._in_bytes else kept,
+            size=size if self._in_bytes or not kept else kept,
             accuracy=result.validation_accuracy,
-            passed=search.passes(result.validation_accuracy),
+            # Weights that lead nowhere are folded away: a gate may be so wide that a network of none would pass.
+            passed=kept > 0 and search.passes(result.validation_accuracy),
             name=name,
             kind=kind,
             origin="" if origin is None else origin.name,

@@ -16,7 +16,7 @@ from tighten.methods.support import Support
 from tighten.sets import Set
 from tighten.sets.part import Part
 
-TENSORS = ("targets", "fixed", "gradient_sums", "gradient_squares")
+TENSORS = ("targets", "fixed", "gradient_sums", "gradient_squares", "latents")
 """The fields of a state that hold a tensor of each site."""
 
 
@@ -61,4 +61,5 @@ def read(
         supports[name] = Support(*own_grid(grid, tuple(data["unit"]), sets[name], parts.get(name), shape))
     # Older checkpoints lack what came later.
     tensors = {kind: {name: here(name, t) for name, t in plain.get(kind, {}).items()} for kind in TENSORS}
-    return State(**{**plain, "codes": codes, "supports": supports, **tensors})
+    moments = {name: t.to(weights[name].device) for name, t in plain.get("scale_moments", {}).items()}
+    return State(**{**plain, "codes": codes, "supports": supports, "scale_moments": moments, **tensors})

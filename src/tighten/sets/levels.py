@@ -33,6 +33,11 @@ class LevelSet(Set):
         """Whether the table does not depend on the tensor."""
         return False
 
+    @property
+    def scalable(self) -> bool:
+        """Whether a table of this set is still one under any other positive scale."""
+        return False
+
     @abstractmethod
     def fit_entries(
         self, x: Tensor, counts: Tensor | None = None, zero: bool = False, part: Part | None = None

@@ -58,6 +58,10 @@ class PowerOfTwo(ScaledLevels):
     def given(self) -> bool:
         return self.top is not None
 
+    @property
+    def scalable(self) -> bool:
+        return False
+
     def best_scale(self, sizes: Tensor, steps: Tensor, largest: float, part: Part | None = None) -> float:
         if self.top is not None:
             return 2.0**self.top

@@ -28,6 +28,10 @@ class ScaledLevels(LevelSet):
     def magnitudes(self) -> tuple[float, ...]:
         """The steps that are not negative, rising."""
 
+    @property
+    def scalable(self) -> bool:
+        return not self.given
+
     @abstractmethod
     def best_scale(self, sizes: Tensor, steps: Tensor, largest: float, part: Part | None = None) -> float:
         """The scale q with the least sum of squared distances; 0 where all sizes are.

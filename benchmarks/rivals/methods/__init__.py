@@ -1,0 +1,1 @@
+"""One rival a file: `train(lesson, row, **setting)` gives back the compressed network."""

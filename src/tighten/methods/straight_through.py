@@ -1,0 +1,158 @@
+"""Straight-through training: the network computes with levels, its latent weights and their scales learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tighten.codes import Code, Indexed, Sparse, refit
+from tighten.errors import PlanError
+from tighten.methods.base import Method, Problem, State
+from tighten.schedules import Clock, cosine
+from tighten.sets import Intersection, LevelSet, Set
+from tighten.sets.part import total
+
+MEMORY = (0.9, 0.999)
+"""Of the averages of the scales' gradients and of their squares, as in Adam."""
+
+
+@dataclass(frozen=True)
+class StraightThrough(Method):
+    """Training on the sets themselves: the gradient at the nearest point of the set moves latent weights.
+
+    Update, at each optimizer step:
+        V <- V - step(gradient of f at W),  q <- q (1 - step(sum of (gradient of f at W) * dW/dq)),  W <- q P(V / q)
+    So the weights lie in their sets after every step, and every loss and accuracy on the way is that of the
+    compressed network. The scale q starts as that of the projection, which is nearest to the weights, and learns to be
+    best for the loss: with few levels that is worth more than the rounding. Sets whose scale may not be any number,
+    such as `PowerOfTwo` and `Codebook`, have their tables fitted anew `updates_per_epoch` times instead. Supports stay
+    those of the start; zeros among the levels come and go.
+
+    One buffer of the size of the sites holds V.
+
+    Source: Bengio et al., arXiv 1308.3432 (the gradient passes straight through); Courbariaux et al., arXiv 1511.00363
+    (latent weights); Esser et al., arXiv 1902.08153 (the gradient of a scale).
+
+    Args:
+        scale_rate: the part of itself by which a scale moves in a step, at first.
+        updates_per_epoch: how often other tables are fitted in each epoch.
+        learning_rate_end: the part of the learning rates that is left at the end of their cosine.
+    """
+
+    scale_rate: float = 5e-3
+    updates_per_epoch: int = 8
+    learning_rate_end: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.updates_per_epoch < 1:
+            raise PlanError(f"tables cannot be fitted {self.updates_per_epoch} times in an epoch: give at least 1")
+        if not 0 <= self.scale_rate < 1:
+            raise PlanError(f"scale_rate={self.scale_rate} is not a part of a scale: give about 5e-3, or 0")
+
+    def check(self, problem: Problem) -> None:
+        for name, constraint in problem.sets.items():
+            if not isinstance(constraint, LevelSet | Intersection):
+                raise PlanError(f"'{name}' is to be in {constraint!r}, which has no levels: use Masked or Exchange")
+            if constraint.is_open:
+                raise PlanError(f"the count of {constraint!r} for '{name}' is open: give it or prune in a stage before")
+            if name in problem.parts and _levels(constraint).per_channel:
+                raise PlanError(f"processes share '{name}', so its scales per channel cannot learn: use Freeze or DDP")
+
+    def start(self, problem: Problem) -> State:
+        weights = {name: w.detach() for name, w in problem.weights().items()}
+        codes = {name: _fit(problem, name, w) for name, w in weights.items()}
+        state = State(codes=codes, latents={name: _supported(w, codes[name]) for name, w in weights.items()})
+        self.undo_step(problem, state)
+        return state
+
+    @torch.no_grad()
+    def before_step(self, problem: Problem, state: State) -> None:
+        _put(problem.weights(), state.latents)
+
+    @torch.no_grad()
+    def after_step(self, problem: Problem, state: State) -> bool:
+        updates, gradients = self.updates_per_epoch * problem.clock.epochs, problem.gradients()
+        due = problem.clock.parts_done(state.step, updates) > problem.clock.parts_done(state.step - 1, updates)
+        before = state.latents
+        state.latents = {name: _supported(w, state.codes[name]) for name, w in problem.weights().items()}
+        for name, code in state.codes.items():
+            if _levels(problem.sets[name]).scalable:
+                if name in gradients:
+                    turn = _scale_gradient(refit(code, before[name]), before[name], gradients[name])
+                    turn = total(problem.parts.get(name), turn)
+                    state.codes[name] = self._rescaled(name, code, turn, problem, state)
+            elif due:
+                state.codes[name] = _fit(problem, name, state.latents[name], code)
+        self.undo_step(problem, state)
+        return False
+
+    @torch.no_grad()
+    def undo_step(self, problem: Problem, state: State) -> None:
+        _put(problem.weights(), {n: refit(code, state.latents[n]).dense() for n, code in state.codes.items()})
+
+    def finish(self, problem: Problem, state: State) -> dict[str, Code]:
+        return {name: refit(code, state.latents[name]) for name, code in state.codes.items()}
+
+    def learning_rate_factor(self, step: int, clock: Clock) -> float:
+        return cosine(step / max(1, clock.steps), self.learning_rate_end)
+
+    def _rescaled(self, name: str, code: Code, turn: Tensor, problem: Problem, state: State) -> Code:
+        """The code with its scales moved by a step of Adam, relative to themselves."""
+        inner = _indexed(code)
+        mean, square = state.scale_moments.get(name, turn.new_zeros(2, len(turn)))
+        mean = MEMORY[0] * mean + (1 - MEMORY[0]) * turn
+        square = MEMORY[1] * square + (1 - MEMORY[1]) * turn.square()
+        state.scale_moments[name] = torch.stack([mean, square])
+        mean, square = mean / (1 - MEMORY[0] ** state.step), square / (1 - MEMORY[1] ** state.step)
+        rate = self.scale_rate * self.learning_rate_factor(state.step - 1, problem.clock)
+        moved = replace(inner, scale=inner.scale * (1 - rate * mean / (square.sqrt() + 1e-12)).to(inner.scale.dtype))
+        return replace(code, inner=moved) if isinstance(code, Sparse) else moved
+
+
+def _scale_gradient(code: Code, latent: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of the loss by the logarithm of each scale: `[runs]`, float64.
+
+    Within the levels W = q P(V / q) grows with q by P(V / q) - V / q, beyond them by the last level.
+    """
+    inner = _indexed(code)
+    if isinstance(code, Sparse):
+        latent, gradient = latent[code.support], gradient[code.support]
+    levels = inner.dense().flatten()
+    run = torch.arange(len(inner.scale), device=latent.device).repeat_interleave(inner.counts)
+    last = inner.steps.abs().max() * inner.scale[run]
+    growth = torch.where(latent.flatten().abs() > last, levels, levels - latent.flatten())
+    each = (gradient.flatten() * growth).double()
+    return each.new_zeros(len(inner.scale)).index_add_(0, run, each)
+
+
+def _indexed(code: Code) -> Indexed:
+    inner = code.inner if isinstance(code, Sparse) else code
+    assert isinstance(inner, Indexed)
+    return inner
+
+
+def _levels(constraint: Set) -> LevelSet:
+    levels = constraint.levels if isinstance(constraint, Intersection) else constraint
+    assert isinstance(levels, LevelSet)
+    return levels
+
+
+def _fit(problem: Problem, name: str, x: Tensor, before: Code | None = None) -> Code:
+    """The point of a set that is nearest to `x`; of those with the support of `before`, where it has one."""
+    constraint, part = problem.sets[name], problem.parts.get(name)
+    if not isinstance(constraint, Intersection):
+        return constraint.fit(x, part)
+    support = before if isinstance(before, Sparse) else constraint.support.fit(x, part)
+    return constraint.fit_on(support, x, part)
+
+
+def _supported(x: Tensor, code: Code) -> Tensor:
+    """A copy of `x` that is zero wherever the code's support is."""
+    return x * code.support if isinstance(code, Sparse) else x.clone()
+
+
+def _put(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    torch._foreach_copy_([tensors[name] for name in values], list(values.values()))
