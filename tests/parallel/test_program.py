@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 import torch.multiprocessing as mp
-from tests.parallel.program import RECIPE, all_said, launched, resumed, stopped
+from tests.parallel.program import RECIPE, all_said, draws, launched, resumed, stopped
 from tests.parallel.spawn import METHOD, in_processes
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -100,6 +100,12 @@ def test_what_fails_in_one_process_fails_in_all_with_the_same_words(tmp_path: Pa
     assert "cannot be written (File too large)" in first[3]
     assert "TrainingError: the loss is " in first[4]
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_dropout_draws_in_each_process_for_itself() -> None:
+    (first, then), (second, also) = in_processes(2, draws)
+    assert first != second
+    assert then == also
 
 
 @pytest.mark.slow

@@ -104,15 +104,15 @@ class Trainer:
                 part = len(targets) / size
                 if not len(targets):  # all processes go through the network, or none
                     inputs, targets = self.data.train.first(), torch.zeros(1, dtype=torch.int64)
-                loss = part * self._loss(inputs.to(self.device), targets.to(self.device), training.distill)
-                value = self.processes.total(loss.item())
+                loss = self._loss(inputs.to(self.device), targets.to(self.device), training.distill)
+                value = self.processes.total(part * loss.item())
                 if not math.isfinite(value):
                     raise TrainingError(
                         f"the loss is {value} in epoch {number} of '{name}': "
                         "lower the learning rate or rho in the recipe"
                     )
                 optimizer.zero_grad()
-                self.processes.accelerator.backward(self.processes.count * loss)
+                self.processes.accelerator.backward(self.processes.count * part * loss)
                 optimizer.step()
                 scheduler.step()
                 total += value * size
