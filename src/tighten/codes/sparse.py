@@ -46,7 +46,10 @@ class Sparse:
         """The tensor that this code describes."""
         values = self.inner.dense()
         out = torch.zeros(self.shape, dtype=values.dtype, device=values.device)
-        out.view(-1)[self.support.reshape(-1).nonzero().view(-1)] = values
+        # Small floats have hardly any operations of their own; an index of the kept entries would be slower, and large.
+        small = values.dtype.itemsize == 1
+        target, source = (out.view(torch.uint8), values.view(torch.uint8)) if small else (out, values)
+        target.masked_scatter_(self.support, source)
         return out
 
     def bits(self) -> float:
