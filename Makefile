@@ -44,11 +44,14 @@ lint: $(VENV)/.stamp-dev
 docs: $(VENV)/.stamp-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# One processor thread for each worker; the tests of a file share what they prepare.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile
+
 test: lint docs
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest -q -m slow
+	$(PYTEST) -m slow
 
 format: $(VENV)/.stamp-dev
 	$(BIN)/ruff check --fix .

@@ -1,70 +1,36 @@
 #!/usr/bin/env python3
 """The weights of the committed networks in bytes: ours beside other codes, all of one run.
 
-    python benchmarks/codecs.py [--environment DIR] [FILE ...]
+    python benchmarks/codecs.py [--environment DIR] [--resnet20 NPZ] [FILE ...]
 
 DeepCABAC comes from the package `nncodec`, which pins an old numpy: it is installed into an environment, DIR, on the
 first run (with torch: gigabytes). Without `--environment` it is left out. It gets the best of its options, layer by
 layer: unary length, parameter optimisation, scan order, row skipping, codebook, and the transposed matrix. Values that
-are floats count four bytes each in all columns but ours.
+are floats count four bytes each in all columns but ours. "Ideal" is the code length of our own model: the sum of
+-log2 p, as the range coder's interval shrinks.
+
+Without FILE: all committed networks, drawn tensors, and, given its weights, ResNet-20 pruned 20 times by magnitude,
+at 4 bits.
 """
 
 import argparse
-import json
 import lzma
 import math
-import subprocess
-import tempfile
-import venv
 import zlib
 from pathlib import Path
 
 import numpy as np
+import torch
+from deepcabac import deepcabac, grid
 
 from tighten.artifact import Artifact
-from tighten.codecs.values import Table
-from tighten.codes import Code, Indexed, Sparse
+from tighten.codecs import form
+from tighten.codecs.stream import Writer
+from tighten.codes import Code
+from tighten.sets import Sparse as Support
+from tighten.sets import Uniform
 
 RESULTS = Path(__file__).parents[1] / "results"
-OTHER = """
-import json, sys
-import numpy as np
-from nncodec.extensions import deepCABAC
-from nncodec.nnc_core.hdsp.hdsp_tool import HDSP_OPTS_OFF
-best = {}
-for name, grid in np.load(sys.argv[1]).items():
-    sizes, levels, low = [], int(grid.max() - grid.min() + 1), -int(grid.min())
-    for matrix in (grid, grid.T):
-        matrix = np.ascontiguousarray(matrix, dtype=np.int32)
-        empty = (~matrix.any(axis=1)).astype(np.int32)
-        for optimised in (0, 1):
-            for unary in (1, 2, 4, 10):
-                ways = [(scan, 0, 0, 0) for scan in range(5)]
-                ways += [(0, skip, *book) for skip in (0, 1) for book in ((0, 0), (levels, low))]
-                for scan, skip, size, offset in ways:
-                    coder = deepCABAC.Encoder()
-                    coder.initCtxModels(unary, optimised)
-                    profile = int(skip or size > 0)
-                    coder.encodeLayer(matrix, 0, scan, profile, 0, skip, empty * skip, *HDSP_OPTS_OFF(), size, offset)
-                    sizes.append(len(coder.finish()))
-    best[name] = min(sizes)
-print(json.dumps(best))
-"""
-
-
-def grid(code: Code) -> tuple[np.ndarray, int]:
-    """The signed levels as a matrix, and the bytes of values that are not levels."""
-    inner = code.inner if isinstance(code, Sparse) else code
-    assert isinstance(inner, Indexed) or isinstance(code, Sparse)
-    out, floats = np.zeros(math.prod(code.shape), dtype=np.int32), 0
-    kept = code.support.reshape(-1).numpy() if isinstance(code, Sparse) else np.ones(len(out), dtype=bool)
-    if isinstance(inner, Indexed):
-        table = Table(inner.steps, inner.scale)
-        places = table.places(inner.index.reshape(-1).long().numpy())
-        out[kept] = places if isinstance(code, Sparse) or table.has_zero else inner.index.reshape(-1).numpy()
-    else:
-        out[kept], floats = 1, 4 * int(kept.sum())
-    return out.reshape(code.shape[0], -1), floats
 
 
 def entropy(symbols: np.ndarray) -> float:
@@ -104,39 +70,72 @@ def others(matrix: np.ndarray) -> dict[str, float]:
     return {name: value / 8 for name, value in bits.items()}
 
 
-def deepcabac(grids: dict[str, np.ndarray], environment: Path) -> int:
-    """Bytes by DeepCABAC."""
-    python = environment / "bin" / "python"
-    if not python.exists():
-        venv.create(environment, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "nncodec"], check=True)
-    with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "grids.npz", **grids)
-        command = [str(python), "-c", OTHER, str(Path(folder) / "grids.npz")]
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return sum(json.loads(told).values())
+def ideal(codes: dict[str, Code]) -> tuple[float, int]:
+    """Bytes by the probabilities of our model, and as they are written."""
+    writer = Writer()
+    for name, code in codes.items():
+        form.code(writer, code, name)
+    return writer.cost() / 8, sum(map(len, writer.finish()))
+
+
+def drawn() -> dict[str, dict[str, Code]]:
+    """Tensors about which all is known: levels drawn evenly, in rows and columns used unevenly, and of low rank."""
+    draw = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=draw)
+
+    sets = Support(density=0.05) & Uniform(bits=4, zero=False)
+    uneven = normal(256, 400) * torch.exp(normal(256, 1) / 2) * torch.exp(normal(400) / 2)
+    return {
+        "even, 5 %, 4 bits": {"w": sets.fit(normal(256, 400))},
+        "uneven, 5 %, 4 bits": {"w": sets.fit(uneven)},
+        "dense, 4 bits": {"w": Uniform(bits=4).fit(normal(256, 400))},
+        "low rank, 2 bits": {"w": Uniform(bits=2).fit(normal(256, 4) @ normal(4, 400) + normal(256, 400))},
+    }
+
+
+def resnet20(weights: Path) -> dict[str, Code]:
+    """Its weights, the largest twentieth of all of them, each tensor on 16 levels."""
+    tensors = {name: torch.from_numpy(value) for name, value in np.load(weights).items() if value.ndim > 1}
+    sizes = torch.cat([value.abs().reshape(-1) for value in tensors.values()])
+    least = sizes.sort(descending=True).values[len(sizes) // 20]
+    counts = {name: max(1, int((value.abs() > least).sum())) for name, value in tensors.items()}
+    return {
+        name: (Support(count=counts[name]) & Uniform(bits=4, zero=False)).fit(value) for name, value in tensors.items()
+    }
+
+
+def compare(name: str, codes: dict[str, Code], environment: Path | None) -> None:
+    sizes = Artifact(codes, {}, tuple(codes), {}, {}).sizes()
+    ours = sizes.positions + sizes.values
+    grids = {key: grid(code) for key, code in codes.items()}
+    floats = sum(size for _, size in grids.values())
+    columns: dict[str, float] = {}
+    for matrix, _ in grids.values():
+        for other, size in others(matrix).items():
+            columns[other] = columns.get(other, 0) + size
+    if environment:
+        columns["DeepCABAC"] = deepcabac({key: matrix for key, (matrix, _) in grids.items()}, environment)
+    length, written = ideal(codes)
+    print(f"{name}: ours {ours} bytes of weights; written {written}, {written / length - 1:+.2%} of ideal", flush=True)
+    for other, size in columns.items():
+        print(f"  {other:12} {size + floats:10.0f}   ours is {ours / (size + floats):.3f} of it", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--environment", type=Path)
+    parser.add_argument("--resnet20", type=Path)
     chosen = parser.parse_args()
-    for path in chosen.files or sorted(RESULTS.glob("*/*.tight")):
-        artifact = Artifact.open(path)
-        sizes = artifact.sizes()
-        ours = sizes.positions + sizes.values
-        grids = {name: grid(code) for name, code in artifact.codes.items()}
-        floats = sum(size for _, size in grids.values())
-        columns: dict[str, float] = {}
-        for matrix, _ in grids.values():
-            for name, size in others(matrix).items():
-                columns[name] = columns.get(name, 0) + size
-        if chosen.environment:
-            columns["DeepCABAC"] = deepcabac({name: matrix for name, (matrix, _) in grids.items()}, chosen.environment)
-        print(f"{path.stem}: ours {ours} bytes of weights, file {sizes.total}")
-        for name, size in columns.items():
-            print(f"  {name:12} {size + floats:10.0f}   ours is {ours / (size + floats):.3f} of it")
+    cases = {path.stem: Artifact.open(path).codes for path in chosen.files or sorted(RESULTS.glob("*/*.tight"))}
+    if not chosen.files:
+        cases |= drawn()
+    if chosen.resnet20:
+        cases["ResNet-20, 20x by magnitude, 4 bits"] = resnet20(chosen.resnet20)
+    for name, codes in cases.items():
+        compare(name, codes, chosen.environment)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 
 import tighten as tt
 from tighten.data import ImageData, Shift, TensorData, mnist
 from tighten.engine.events import Listener
+from tighten.engine.processes import Processes
 from tighten.engine.trainer import Trainer
 from tighten.recipes import Training
 from tighten.zoo import LeNet5
@@ -53,7 +53,7 @@ def trained(data: TensorData, precision: str, constrained: bool) -> float:
     trainer = Trainer(
         model=net,
         data=ImageData(data, few, few, classes=10, fill=-0.4242),
-        accelerator=Accelerator(),
+        processes=Processes(),
         batch_size=BATCH,
         generator=torch.Generator().manual_seed(0),
         augment=Shift(2, fill=-0.4242),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Exact projection on a support beside `torch.topk` and `torch.kthvalue`, on the same tensor.
 
-    python benchmarks/projection.py [--entries 25000000 100000000] [--threads 1] [--rounds 3]
+    python benchmarks/projection.py [--entries 25000000 100000000] [--threads 1] [--rounds 3] [--json FILE]
 
 Each way gives the bool mask of the `k` largest magnitudes of a normal draw, which must be the same;
 `torch.kthvalue` gives the threshold, and the mask is the comparison with it. Rounds take turns; the ratio is
@@ -9,12 +9,15 @@ that of the best times.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from tighten.engine.provenance import processor
 from tighten.sets.top_k import top_k
 
 
@@ -44,8 +47,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, help="where the figures are written, too")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    found = []
     ways = {"tighten": top_k, "topk": by_topk, "kthvalue": by_kthvalue}
     for n in args.entries:
         sizes = torch.randn(n, generator=torch.Generator().manual_seed(0)).abs_().to(args.device)
@@ -64,6 +69,11 @@ def main() -> None:
             faster = min(best["topk"], best["kthvalue"])
             times = ", ".join(f"{name} {1e3 * took:.0f} ms" for name, took in best.items())
             print(f"{n:>11,} entries, density 1/{rate}: {faster / best['tighten']:.1f}x ({times})", flush=True)
+            rounded = {f"{name}_seconds": round(took, 4) for name, took in best.items()}
+            found.append({"entries": n, "density": f"1/{rate}", "ratio": round(faster / best["tighten"], 2), **rounded})
+    if args.json is not None:
+        facts = {"torch": torch.__version__, "processor": processor(), "device": args.device, "threads": args.threads}
+        args.json.write_text(json.dumps({**facts, "rows": found}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

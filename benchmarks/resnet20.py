@@ -227,7 +227,7 @@ def train(
         getattr(optimizer, "base_optimizer", optimizer), lambda step: cosine(step / steps)
     )
     history: list[dict[str, Any]] = []
-    if (state := checkpoint.load(path, trainer.accelerator.device, trainer.listener.note)) is not None:
+    if (state := checkpoint.load(path, trainer.listener.note)) is not None:
         if before is not None:
             before.restore()
         model.load_state_dict(state["model"])

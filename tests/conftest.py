@@ -1,17 +1,31 @@
-"""Real data for the tests that need it."""
+"""Real data for the tests that need it, and pages without pictures for those that are not of them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from markupsafe import Markup
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack.py"
 CACHE = REPOSITORY / ".cache" / "data"
+DRAWN = {"report", "docs"}
+"""Folders of the tests that look at pictures; drawing them takes half a second a run."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Empty pictures in the pages of all other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name not in DRAWN:
+            for module in ("curves", "histograms", "html"):
+                patch.setattr(f"tighten.report.{module}.svg", lambda *about: Markup("<svg></svg>"))
+        yield
 
 
 def _folder_with(name: str, part: str) -> Path:

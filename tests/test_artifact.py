@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tighten.artifact import Artifact, load
+from tighten.artifact import Artifact, load, state_dict
 from tighten.codecs import scalars
 from tighten.codecs.stream import Writer
 from tighten.codes import Code, Dense, Indexed, Sparse
@@ -316,7 +316,7 @@ def test_names_tied_in_a_circle_are_refused() -> None:
 def test_left_over_bytes_are_refused() -> None:
     parts = unpack(artifact().to_bytes())
     with pytest.raises(ArtifactError, match="1 bytes are left over"):
-        Artifact.from_bytes(pack(Parts(parts.header, parts.coded, parts.raw + b"\0")))
+        Artifact.from_bytes(pack(Parts(parts.header, parts.coded, bytes(parts.raw) + b"\0")))
 
 
 def test_a_table_without_levels_is_refused() -> None:
@@ -376,3 +376,20 @@ def test_load_of_a_part_where_that_is_asked_for(tmp_path: Path) -> None:
     part = nn.ModuleDict({"conv": nn.Conv2d(1, 6, 3), "head": nn.Linear(2, 2)})
     load(tmp_path / "net.tight", part, strict=False)
     assert torch.equal(part["conv"].weight, net.conv.weight)
+
+
+def test_a_state_dict_is_read_tensor_by_tensor(tmp_path: Path) -> None:
+    path, counts = tmp_path / "net.tight", []
+    written = artifact()
+    written.save(path)
+    state = state_dict(path, lambda done, of: counts.append((done, of)))
+    assert list(state) == list(written.order)
+    assert all(torch.equal(state[name], value) for name, value in written.state_dict().items())
+    assert counts == [(i + 1, len(written.order)) for i in range(len(written.order))]
+
+
+def test_tied_tensors_are_read_as_one(tmp_path: Path) -> None:
+    weight = torch.randn(3, 2)
+    Artifact.of({"a": weight, "b": weight}, {}, {}).save(tmp_path / "net.tight")
+    state = state_dict(tmp_path / "net.tight")
+    assert state["a"] is state["b"]

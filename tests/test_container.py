@@ -37,7 +37,7 @@ def test_the_layout_is_as_documented() -> None:
     data = pack(Parts([], b"\x01\x02\x03", b"\x04"))
     size = data[5]
     assert data[:4] == b"\x93TGT"
-    assert data[4] == 2
+    assert data[4] == 3
     assert data[6 + size : -4] == b"\x03\x01\x02\x03\x04"
     assert int.from_bytes(data[-4:], "little") == zlib.crc32(data[:-4])
 
@@ -51,7 +51,7 @@ def test_other_files_are_foreign(data: bytes) -> None:
 def test_a_newer_format_says_upgrade() -> None:
     data = bytearray(pack(Parts([], b"", b"")))
     data[4] = VERSION + 1
-    with pytest.raises(ArtifactError, match=r"newer tighten \(format 3\); this one reads up to 2: upgrade"):
+    with pytest.raises(ArtifactError, match=r"newer tighten \(format 4\); this one reads up to 3: upgrade"):
         unpack(bytes(data))
 
 

@@ -49,19 +49,37 @@ def test_a_large_support_of_format_1() -> None:
     assert torch.equal(code.inner.dense(), torch.tensor([-0.25, 0.25, 0.5])[index])
 
 
-@pytest.mark.parametrize("name", ["small", "large"])
-def test_format_2_says_the_same_as_format_1(name: str) -> None:
-    old, new = Artifact.open(GOLDEN / f"{name}.tight"), Artifact.open(GOLDEN / f"{name}-2.tight")
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [
+        ("small", "small-2"),
+        ("large", "large-2"),
+        *((f"{n}-2", f"{n}-3") for n in ("small", "large", "joint", "nameless")),
+    ],
+)
+def test_formats_say_the_same(before: str, name: str) -> None:
+    old, new = Artifact.open(GOLDEN / f"{before}.tight"), Artifact.open(GOLDEN / f"{name}.tight")
     assert {key: plain(value) for key, value in new.state_dict().items()} == {
         key: plain(value) for key, value in old.state_dict().items()
     }
     assert (new.order, new.aliases, new.meta, list(new.codes)) == (old.order, old.aliases, old.meta, list(old.codes))
 
 
+def test_rows_that_are_alike_in_format_3() -> None:
+    # Rows that are sums of three patterns.
+    i, j = torch.arange(40)[:, None], torch.arange(48)[None, :]
+    wave = sum(((i * a) % 7 - 3) * ((j * b) % 11 - 5) for a, b in ((3, 4), (5, 2), (2, 9)))
+    places = (wave > 14).float() - (wave < -14).float()
+    state = Artifact.open(GOLDEN / "alike-3.tight").state_dict()
+    assert torch.equal(state["ternary"], places / 4)
+    assert torch.equal(state["sparse"], places / 4)
+    assert torch.equal(state["binary"], torch.where(wave > 0, 0.25, -0.25))
+
+
 @pytest.mark.skipif(
     "ng" in zlib.ZLIB_RUNTIME_VERSION, reason="zlib-ng deflates to other bytes that inflate to the same"
 )
-@pytest.mark.parametrize("name", ["small", "large", "joint", "nameless"])
+@pytest.mark.parametrize("name", ["small", "large", "joint", "nameless", "alike"])
 def test_the_same_bytes_are_written_again(name: str) -> None:
-    data = (GOLDEN / f"{name}-2.tight").read_bytes()
+    data = (GOLDEN / f"{name}-3.tight").read_bytes()
     assert Artifact.from_bytes(data).to_bytes() == data

@@ -211,26 +211,57 @@ static float sixteen(const Net *n, const uint8_t *img, const uint8_t *lab, const
     backward(n, gw);
     return loss;
 }
-// One pass over `count` pictures in `order`, each moved by its shift (0 to 24), by Adam; what is not free (0) stays. teacher:
+// Levels of straight-through training: multiples of a scale but zero, one scale a group of parameters.
+typedef struct {
+    const uint8_t *group;   // of each parameter
+    const float *most;      // largest multiple, by group
+    float *scale, *m1, *m2; // by group, with the moments of Adam
+    float *latent;          // what Adam moves; theta is its nearest level
+} Levels;
+static float nearest(float x, float most) {
+    float size = roundf(fabsf(x));
+    size = size < 1 ? 1 : size > most ? most : size;
+    return x < 0 ? -size : size;
+}
+static void settle(Net *n, const Levels *q) {
+    for (int p = 0; p < n->total; p++) {
+        float s = q->scale[q->group[p]];
+        n->theta[p] = n->theta[p] == 0 ? 0 : s * nearest(q->latent[p] / s, q->most[q->group[p]]);
+    }
+}
+// One pass over `count` pictures in `order`, each moved by its shift (0 to 24), by Adam; what is not free (0) stays. With levels q, which may be
+// null, Adam moves the latent values by the gradient at their levels, and the scales by theirs. teacher:
 // [picture][25][10]. Returns the mean loss.
 extern "C" float epoch(Net *n, const uint8_t *img, const uint8_t *lab, const int *order, const int *shift, int count, int batch, const float *teacher,
-                       float T, float weight, float *m1, float *m2, long step, const float *rate, const float *free_) {
+                       float T, float weight, float *m1, float *m2, long step, const float *rate, const float *free_, const Levels *q) {
     setup();
     int P = n->total, seen = 0;
     v16 *gw = (v16 *)aligned_alloc(64, sizeof(v16) * P);
     double loss = 0;
     for (int s = 0; s + batch <= count; s += batch, step++, rate++) {
         memset(gw, 0, sizeof(v16) * P);
+        if (q) settle(n, q);
         for (int k = 0; k < batch; k += 16) {
             loss += sixteen(n, img, lab, order + s + k, shift + s + k, teacher, T, weight, gw); seen += 16;
         }
         float c1 = 1 - powf(0.9f, step + 1), c2 = 1 - powf(0.999f, step + 1);
+        float turn[8] = {0}, *moved = q ? q->latent : n->theta;
         for (int p = 0; p < P; p++) {
             float g = hsum(gw[p]) / batch;
+            if (q && free_[p]) {
+                int k = q->group[p];
+                float at = q->latent[p] / q->scale[k], level = n->theta[p] / q->scale[k];
+                turn[k] += g * (fabsf(at) > q->most[k] ? level : level - at);
+            }
             m1[p] += 0.1f * (g - m1[p]); m2[p] += 0.001f * (g * g - m2[p]);
-            n->theta[p] -= free_[p] * *rate * (m1[p] / c1) / (sqrtf(m2[p] / c2) + 1e-8f);
+            moved[p] -= free_[p] * *rate * (m1[p] / c1) / (sqrtf(m2[p] / c2) + 1e-8f);
+        }
+        for (int k = 0; q && k < 8; k++) {
+            q->m1[k] += 0.1f * (turn[k] - q->m1[k]); q->m2[k] += 0.001f * (turn[k] * turn[k] - q->m2[k]);
+            q->scale[k] *= 1 - *rate * (q->m1[k] / c1) / (sqrtf(q->m2[k] / c2) + 1e-12f);
         }
     }
+    if (q) settle(n, q);
     free(gw);
     return loss / seen;
 }

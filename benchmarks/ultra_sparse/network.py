@@ -27,6 +27,10 @@ class _Net(ctypes.Structure):
     ]
 
 
+class _Levels(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("group", "most", "scale", "m1", "m2", "latent")]
+
+
 def kernel() -> ctypes.CDLL:
     """The kernel, compiled for this machine."""
     with tempfile.TemporaryDirectory() as folder:
@@ -63,6 +67,7 @@ class SparseLeNet5:
         parts = [self.state[name][where] for name, where in self.where.items()] + [self.state[b] for b in BIASES]
         self.theta = np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
         self.forget()
+        self.levels = None
         self._alive, self.c = [], _Net(total=len(self.theta), theta=self.theta.ctypes.data)
         for layer, (name, (rows, columns)) in enumerate(self.where.items()):
             starts = np.searchsorted(rows, np.arange(WEIGHTS[name][0] + 1)).astype(np.int32)
@@ -108,20 +113,25 @@ class SparseLeNet5:
             self.masks[name] |= ~self.masks[name] & (scores[name] >= threshold)
         self.pack()
 
-    def put(self, state: Mapping[str, torch.Tensor], fixed: Mapping[str, torch.Tensor]) -> None:
-        """The values of `state` where `fixed` says so, which stay from now on; only kept entries may be fixed."""
-        for name, place in self._places().items():
-            chosen = fixed[name].reshape(WEIGHTS.get(name, -1)).numpy()
-            values = state[name].reshape(chosen.shape).numpy()
-            where = self.where.get(name, ...)
-            self.theta[place] = np.where(chosen[where], values[where], self.theta[place])
-            self.free[place] = ~chosen[where]
+    def quantize(self, scales: Mapping[str, float], most: int) -> None:
+        """From now on training moves latent values and a scale of each tensor, and `theta` is their nearest levels.
 
-    def _places(self) -> dict[str, slice]:
-        """Where the tensors lie in `theta`."""
+        Args:
+            scales: by name, at first.
+            most: the levels are the scale times plus or minus 1 to `most`; what is zero stays so.
+        """
         sizes = [*self.sizes, *(len(self.state[b]) for b in BIASES)]
-        ends = np.cumsum(sizes)
-        return {n: slice(e - s, e) for n, s, e in zip([*WEIGHTS, *BIASES], sizes, ends, strict=True)}
+        arrays = [
+            np.repeat(np.arange(8, dtype=np.uint8), sizes),
+            np.full(8, most, np.float32),
+            np.array([scales[name] for name in [*WEIGHTS, *BIASES]], np.float32),
+            np.zeros(8, np.float32),
+            np.zeros(8, np.float32),
+            self.theta.copy(),
+        ]
+        self._alive += arrays
+        self.levels = _Levels(*(array.ctypes.data for array in arrays))
+        self.free[:] = self.theta != 0
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The network's state dict, for `tighten.zoo.LeNet5`."""

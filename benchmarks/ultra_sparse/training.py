@@ -24,7 +24,7 @@ class Lesson:
 
     Args:
         data: as bytes, `[N, 784]`, and their classes, of training, validation and test pictures.
-        teacher: `[N, 25, 10]`, the dense network's outputs.
+        teacher: `[N, 25, 10]`, the dense network's outputs; NaN for shifts that are not used.
         temperature, weight: of distillation.
         shift: pixels by which training pictures are moved.
         batch: pictures in a step, a multiple of 16.
@@ -66,7 +66,7 @@ class Lesson:
             loss = self.kernel.epoch(
                 ctypes.byref(net.c), at(pictures), at(classes), at(order), at(shifts), steps * self.batch, self.batch,
                 at(self.teacher), ctypes.c_float(self.temperature), ctypes.c_float(self.weight), at(net.m1), at(net.m2),
-                ctypes.c_long(net.step), at(rates), at(net.free),
+                ctypes.c_long(net.step), at(rates), at(net.free), net.levels and ctypes.byref(net.levels),
             )  # fmt: skip
             net.step += steps
         return float(loss)
@@ -141,11 +141,12 @@ def lesson(root: Path, seed: int, dense: LeNet5) -> Lesson:
         pixels = ((of.inputs * DEVIATION + MEAN) * 255).round().to(torch.uint8)
         parts[part] = (np.ascontiguousarray(pixels.flatten(1).numpy()), of.targets.numpy().astype(np.uint8))
     pictures = parts["train"][0]
-    teacher = np.empty((len(pictures), SHIFTS, 10), np.float32)
+    teacher = np.full((len(pictures), SHIFTS, 10), np.nan, np.float32)
+    used = [s for s in range(SHIFTS) if max(abs(s // 5 - 2), abs(s % 5 - 2)) <= Lesson.shift]
     dense.eval()
     for start in range(0, len(pictures), 500):
         padded = F.pad(as_floats(pictures[start : start + 500]), (2, 2, 2, 2), value=-MEAN / DEVIATION)
-        for s in range(SHIFTS):
+        for s in used:
             moved = padded[:, :, s // 5 : s // 5 + 28, s % 5 : s % 5 + 28]
             teacher[start : start + 500, s] = dense(moved.contiguous()).numpy()
     return Lesson(parts, teacher, np.random.default_rng(seed))

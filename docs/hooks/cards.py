@@ -1,7 +1,8 @@
 """A card for each shipped recipe, and the table of the first page: made from the recipes and `results/`, never typed.
 
-A result is a `result.json` of a run that was kept under `results/`, whatever its name and folder. A recipe of which
-there is none gets a card that says so.
+A result is a `result.json` of a run that was kept under `results/`, whatever its name and folder. One with other epochs
+than the recipe's was made with other settings: it is shown apart, and counts in no mean. A recipe of which there is
+none gets a card that says so.
 """
 
 import json
@@ -36,8 +37,11 @@ def results(folder: Path = ROOT / "results") -> dict[str, list[Result]]:
 def card(name: str, text: str, runs: list[Result]) -> str:
     """The page of one recipe."""
     recipe = tomllib.loads(text)
+    own, others = split(recipe, runs)
     lines = [f"# {name}", "", recipe.get("summary", ""), "", "```shell", command(name, recipe), "```", ""]
-    lines += ["## Measured", "", *(measured(runs) if runs else [f"This recipe was {NOT_MEASURED}.", ""])]
+    lines += ["## Measured", "", *(measured(own) if own else [f"This recipe was {NOT_MEASURED}.", ""])]
+    if others:
+        lines += ["With other settings than those below:", "", *rows(others), "", f"Minutes {hardware(others)}.", ""]
     lines += ["## The recipe", "", "```toml", text.strip(), "```", ""]
     return "\n".join(lines)
 
@@ -50,8 +54,25 @@ def command(name: str, recipe: dict[str, Any]) -> str:
     return " ".join(words if recipe.get("stages") else [*words, "--drop", "0.2"])
 
 
+def split(recipe: dict[str, Any], runs: list[Result]) -> tuple[list[Result], list[Result]]:
+    """The runs of the recipe as it stands, and those with other epochs."""
+    epochs = sum(stage.get("epochs", 0) for stage in recipe.get("stages", []))
+    return [run for run in runs if run["epochs"] == epochs], [run for run in runs if run["epochs"] != epochs]
+
+
 def measured(runs: list[Result]) -> list[str]:
     """A row for each run, then the spread, the time and the machine."""
+    return [
+        *rows(runs),
+        "",
+        f"Test accuracy of the last epoch: {spread([run['accuracy'] for run in runs])}. Minutes are those of the "
+        f"epochs after the dense network, {hardware(runs)}. Weights and rates count tensors of two or more axes.",
+        "",
+    ]
+
+
+def rows(runs: list[Result]) -> list[str]:
+    """A table with a row for each run."""
     lines = [
         "| seed | dense % | final % | weights kept | rate | file | epochs | minutes |",
         "|---|---|---|---|---|---|---|---|",
@@ -64,13 +85,7 @@ def measured(runs: list[Result]) -> list[str]:
             f"{weights / max(1, kept):.1f}x | {run['report']['sizes']['total']:,} B | {run['epochs']} | "
             f"{run['seconds'] / 60:.1f} |"
         )
-    return [
-        *lines,
-        "",
-        f"Test accuracy of the last epoch: {spread([run['accuracy'] for run in runs])}. Minutes are those of the "
-        f"epochs after the dense network, {hardware(runs)}. Weights and rates count tensors of two or more axes.",
-        "",
-    ]
+    return lines
 
 
 def spread(values: list[float]) -> str:
@@ -97,7 +112,8 @@ def table() -> str:
     found = results()
     lines = ["| recipe | what it does | test accuracy | dense | file |", "|---|---|---|---|---|"]
     for name, text in recipes().items():
-        runs, what = found.get(name, []), tomllib.loads(text).get("summary", "")
+        recipe = tomllib.loads(text)
+        runs, what = split(recipe, found.get(name, []))[0], recipe.get("summary", "")
         numbers = f"{NOT_MEASURED} | - | -"
         if runs:
             size = statistics.mean(run["report"]["sizes"]["total"] for run in runs)

@@ -27,7 +27,7 @@ from tighten.errors import (
 )
 from tighten.folding import Folding, fold
 from tighten.macs import macs_per_weight
-from tighten.methods import Admm, Exchange, Freeze, Masked, Method
+from tighten.methods import Admm, Exchange, Freeze, Masked, Method, StraightThrough
 from tighten.plan import Plan, Stage
 from tighten.progressive import progressive
 from tighten.report import Report
@@ -83,6 +83,7 @@ __all__ = [
     "Sizes",
     "Sparse",
     "Stage",
+    "StraightThrough",
     "Ternary",
     "TightenError",
     "TrainingError",

@@ -7,27 +7,28 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from tighten.atomic import write_whole
 from tighten.codecs import form
-from tighten.codecs.coder import Coder
+from tighten.codecs.entries import Entry, one_by_one
 from tighten.codecs.format1.form import code as code_1
 from tighten.codecs.format1.stream import Reader as Reader1
-from tighten.codecs.promises import promises
+from tighten.codecs.promises import Outline, promises
 from tighten.codecs.stream import Reader, Writer
 from tighten.codes import Code
-from tighten.container import Parts, allowance, pack, unpack
+from tighten.container import Buffer, Parts, allowance, pack, unpack
 from tighten.errors import ArtifactError
 from tighten.sizes import SiteSizes, Sizes
 
-__all__ = ["Artifact", "SiteSizes", "Sizes", "load"]
+__all__ = ["Artifact", "SiteSizes", "Sizes", "load", "state_dict"]
 
-_CODE, _REST, _ALIAS = range(3)
 _LONGEST = 300
+
+Seen: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,47 +134,30 @@ class Artifact:
         return sizes
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | Path, seen: Seen | None = None) -> Self:
         """The artifact in a file. Nothing in the file is executed or imported.
+
+        Args:
+            path: a `.tight` file.
+            seen: called after each tensor, with how many are done and how many there are.
 
         Raises:
             ArtifactError: the file is missing, foreign, damaged, or written by a newer tighten.
         """
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise ArtifactError(f"'{path}' cannot be read ({error.strerror or error}): give a .tight file") from error
-        return cls.from_bytes(data, name=str(path))
+        return cls.from_bytes(_bytes_of(path), str(path), seen)
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "<bytes>") -> Self:
+    def from_bytes(cls, data: Buffer, name: str = "<bytes>", seen: Seen | None = None) -> Self:
         """The artifact that `to_bytes` wrote; `name` is for messages.
 
         Raises:
             ArtifactError: as `open`.
         """
-        try:
-            parts = unpack(data)
-        except ArtifactError as error:
-            raise ArtifactError(f"'{name}' {error}") from error
-        except Exception as error:
-            raise ArtifactError(
-                f"'{name}' is damaged: its header cannot be read ({_short(error)}); get a good copy"
-            ) from error
-        try:
-            reader: Reader | Reader1
-            if parts.version == 1:
-                reader, code = Reader1(parts.coded, parts.raw, allowance(len(data))), code_1
-            else:
-                reader, code = Reader(parts.coded, parts.raw, allowance(len(data))), form.code
-            order, meta, print_ = _header(parts.header, len(data))
-            codes, rest, aliases = _entries(reader, order, None, code)
-            if parts.version > 1 and (told := promises(reader, None, codes)):
-                meta["sets"] = told | _sets(meta)
-            reader.finish()
-        except Exception as error:
-            # The checksum holds, so this was made on purpose: whatever the decoders trip over is the file's fault.
-            raise ArtifactError(f"'{name}' is damaged: {_short(error)}; get a good copy") from error
+        entries: dict[str, Entry] = {}
+        order, meta, print_ = _decoded(data, name, entries.__setitem__, seen)
+        codes = {key: value for key, value in entries.items() if not isinstance(value, Tensor | str)}
+        rest = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
+        aliases = {key: value for key, value in entries.items() if isinstance(value, str)}
         return cls(codes, rest, order, aliases, meta, print_)
 
     def _renamed(self, names: list[str], fingerprint: str | None) -> Self:
@@ -193,8 +177,11 @@ class Artifact:
 
     def _packed(self) -> tuple[bytes, Sizes]:
         writer = Writer()
+        given: dict[str, Entry] = {**self.codes, **self.rest, **self.aliases}
+        for _ in one_by_one(writer, self.order, given, form.code):
+            pass
         # As a reader finds them: in the order of the state dict.
-        codes = _entries(writer, self.order, self, form.code)[0]
+        codes = {name: Outline.of(self.codes[name]) for name in self.order if name in self.codes}
         facts = dict(self.meta)
         if isinstance(sets := facts.get("sets"), dict):
             told = promises(writer, sets, codes)
@@ -248,40 +235,78 @@ def load(path: str | Path, model: nn.Module, strict: bool = True) -> Artifact:
     return artifact
 
 
-def _entries(
-    coder: Coder, order: tuple[str, ...], given: Artifact | None, code: Callable[[Coder, Code | None, str], Code]
-) -> tuple[dict[str, Code], dict[str, Tensor], dict[str, str]]:
-    """Codes, rest and aliases, one entry after the other."""
-    codes: dict[str, Code] = {}
-    rest: dict[str, Tensor] = {}
-    aliases: dict[str, str] = {}
-    places = {name: place for place, name in enumerate(order)}
-    for name in order:
-        kind = coder.number(None if given is None else _kind_of_entry(given, name), "kind", _ALIAS)
-        if kind == _CODE:
-            codes[name] = code(coder, None if given is None else given.codes[name], name)
-        elif kind == _REST:
-            rest[name] = form.tensor(coder, None if given is None else given.rest[name])
+def state_dict(path: str | Path, seen: Seen | None = None) -> dict[str, Tensor]:
+    """The state dict in a file, decoded tensor by tensor: never is there more than one code beside it.
+
+    Args:
+        path: a `.tight` file.
+        seen: as for `Artifact.open`.
+
+    Raises:
+        ArtifactError: as `Artifact.open`.
+    """
+    tensors: dict[str, Tensor] = {}
+    ties: dict[str, str] = {}
+
+    def take(name: str, entry: Entry) -> None:
+        if isinstance(entry, str):
+            ties[name] = entry
         else:
-            place = None if given is None else places[given.aliases[name]]
-            aliases[name] = order[coder.number(place, "alias", len(order) - 1)]
-    for name, holder in aliases.items():
-        if holder in aliases:
-            raise ArtifactError(f"'{name}' is tied to '{holder}', which is itself tied to another name")
-    coder.mark("header")
-    return codes, rest, aliases
+            tensors[name] = entry if isinstance(entry, Tensor) else entry.dense()
+
+    order, _, _ = _decoded(_bytes_of(path), str(path), take, seen)
+    return {name: tensors[ties.get(name, name)] for name in order}
+
+
+def _bytes_of(path: str | Path) -> memoryview:
+    try:
+        data = bytearray(Path(path).stat().st_size)
+        with Path(path).open("rb") as file:
+            return memoryview(data)[: file.readinto(data)]
+    except OSError as error:
+        raise ArtifactError(f"'{path}' cannot be read ({error.strerror or error}): give a .tight file") from error
+
+
+def _decoded(
+    data: Buffer, name: str, take: Callable[[str, Entry], None], seen: Seen | None
+) -> tuple[tuple[str, ...], dict[str, Any], str | None]:
+    """Order, facts and fingerprint; each entry is handed over as soon as it is there."""
+    try:
+        parts = unpack(data)
+    except ArtifactError as error:
+        raise ArtifactError(f"'{name}' {error}") from error
+    except Exception as error:
+        raise ArtifactError(
+            f"'{name}' is damaged: its header cannot be read ({_short(error)}); get a good copy"
+        ) from error
+    try:
+        reader: Reader | Reader1
+        if parts.version == 1:
+            reader, code = Reader1(bytes(parts.coded), bytes(parts.raw), allowance(len(data))), code_1
+        else:
+            reader = Reader(parts.coded, parts.raw, allowance(len(data)), paced=parts.version > 2)
+            code = form.code
+        order, meta, print_ = _header(parts.header, len(data))
+        outlines: dict[str, Outline] = {}
+        for done, (key, entry) in enumerate(one_by_one(reader, order, None, code), 1):
+            take(key, entry)
+            if not isinstance(entry, Tensor | str):
+                outlines[key] = Outline.of(entry)
+            if seen is not None:
+                seen(done, len(order))
+        if parts.version > 1 and (told := promises(reader, None, outlines)):
+            meta["sets"] = told | _sets(meta)
+        reader.finish()
+    except Exception as error:
+        # The checksum holds, so this was made on purpose: whatever the decoders trip over is the file's fault.
+        raise ArtifactError(f"'{name}' is damaged: {_short(error)}; get a good copy") from error
+    return order, meta, print_
 
 
 def _short(error: Exception) -> str:
     """What an error says, as far as a reader wants to know: damaged files may hold names of any length."""
     said = str(error) or type(error).__name__
     return said if len(said) <= _LONGEST else said[:_LONGEST] + "..."
-
-
-def _kind_of_entry(artifact: Artifact, name: str) -> int:
-    if name in artifact.aliases:
-        return _ALIAS
-    return _CODE if name in artifact.codes else _REST
 
 
 def fingerprint(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -116,7 +116,9 @@ class ActiveStage:
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
         """The second of the two moments: the weights have moved, unless a gradient scaler found an overflow."""
         overflow = getattr(optimizer, "found_inf", None)
-        if overflow is None or not bool(overflow):
+        if overflow is not None and bool(overflow):
+            self.solver.undo_step()
+        else:
             self.solver.after_step()
 
     def check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:

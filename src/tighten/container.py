@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from tighten.errors import ArtifactError
 
+Buffer: TypeAlias = bytes | bytearray | memoryview
 MAGIC = b"\x93TGT"
-VERSION = 2
+VERSION = 3
 _CHECKSUM_BYTES = 4
 _MOST_HEADER_BYTES = 2**26
 _ALLOWANCE = 2**30
@@ -58,8 +59,8 @@ class Parts:
     """
 
     header: Any
-    coded: bytes
-    raw: bytes
+    coded: bytes | memoryview
+    raw: bytes | memoryview
     version: int = VERSION
 
 
@@ -73,13 +74,14 @@ def pack(parts: Parts) -> bytes:
     return body + zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def unpack(data: bytes) -> Parts:
-    """What `pack` was given.
+def unpack(data: Buffer) -> Parts:
+    """What `pack` was given; the streams are views of `data`.
 
     Raises:
         ArtifactError: foreign, too new or damaged; the caller adds the file's name.
     """
-    if not data.startswith(MAGIC) or len(data) == len(MAGIC):
+    data = memoryview(data)
+    if data[: len(MAGIC)] != MAGIC or len(data) == len(MAGIC):
         raise ArtifactError("is not a .tight file: it was written by something else, or is cut short")
     version = data[len(MAGIC)]
     if version > VERSION:
@@ -105,7 +107,7 @@ def allowance(file_size: int) -> int:
     return _ALLOWANCE + _ALLOWANCE_PER_BYTE * file_size
 
 
-def _inflated(header: bytes) -> bytes:
+def _inflated(header: memoryview) -> bytes:
     unpacker = zlib.decompressobj(-15, _COMMON)
     text = unpacker.decompress(header, _MOST_HEADER_BYTES)
     if not unpacker.eof:
@@ -123,7 +125,7 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
     number, place = 0, 0
     while at < len(data) and place < 63:
         byte = data[at]
@@ -134,7 +136,7 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise ArtifactError("is damaged: a length in it has no end")
 
 
-def _take(data: bytes, at: int, size: int) -> tuple[bytes, int]:
+def _take(data: memoryview, at: int, size: int) -> tuple[memoryview, int]:
     if size > len(data) - at:
         raise ArtifactError(f"is damaged: it announces {size} bytes where {len(data) - at} are left")
     return data[at : at + size], at + size

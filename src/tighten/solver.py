@@ -108,11 +108,12 @@ class Solver:
 
     @torch.no_grad()
     def before_step(self, gradient_scale: Tensor | float = 1.0) -> None:
-        """The pull rho (W - Z + U), added to each site's gradient.
+        """What is due before an optimizer step: the pull rho (W - Z + U), added to each site's gradient.
 
         Args:
             gradient_scale: the factor on gradients that a gradient scaler has not yet taken off.
         """
+        self.stage.method.before_step(self.problem, self.state)
         targets = self.state.targets
         if not targets:
             return
@@ -124,6 +125,10 @@ class Solver:
         factor = self.state.rho * float(gradient_scale)
         torch._foreach_add_(list(gradients.values()), [weights[n] for n in gradients], alpha=factor)
         torch._foreach_sub_(list(gradients.values()), [targets[n] for n in gradients], alpha=factor)
+
+    def undo_step(self) -> None:
+        """What is due where the optimizer skipped the step: nothing has happened."""
+        self.stage.method.undo_step(self.problem, self.state)
 
     @torch.no_grad()
     def after_step(self) -> None:

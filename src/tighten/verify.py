@@ -12,10 +12,13 @@ from rich.table import Table
 from tighten.artifact import Artifact, load
 from tighten.engine import accuracy
 from tighten.engine.prepare import load_data
-from tighten.errors import ArtifactError, DataError
+from tighten.errors import ArtifactError
 from tighten.imports import call_named
 from tighten.report import Report, report
 from tighten.sets import from_data
+
+OURS = {"model": "tighten.zoo:", "source": "tighten.data:"}
+"""What is run without being asked for."""
 
 
 class Facts(BaseModel):
@@ -63,7 +66,12 @@ class Verification:
 
 
 def verify(
-    file: str | Path, *, root: Path | None = None, model: str | None = None, download: bool = False
+    file: str | Path,
+    *,
+    root: Path | None = None,
+    model: str | None = None,
+    source: str | None = None,
+    download: bool = False,
 ) -> Verification:
     """Counts, alphabets and, where data is at hand, accuracy, recomputed from the file alone.
 
@@ -71,10 +79,11 @@ def verify(
         file: a `.tight` file.
         root: folder of the data set that the file names; needed where that data set is kept in a folder.
         model: import path of the model; by default the one that the file names, if that is in `tighten.zoo`.
+        source: import path of the data; by default the one that the file names, if that is in `tighten.data`.
         download: fetch the data set where it is missing.
 
     Raises:
-        ArtifactError: the file is damaged, names no promises, or names a foreign model.
+        ArtifactError: the file is damaged, names no promises, or names a model or data of somebody's own.
         DataError: the data is missing.
     """
     artifact = Artifact.open(file)
@@ -87,7 +96,7 @@ def verify(
     checks = _promises(artifact, facts, figures)
     claim = facts.claims.get("accuracy")
     if claim is not None:
-        found = _accuracy(Path(file), facts, root, model, download)
+        found = _accuracy(Path(file), facts, {"model": model, "source": source}, root, download)
         # The same arithmetic in another order may turn one picture in ten thousand.
         checks.append(Check("test accuracy", f"{claim:.2f} %", f"{found:.2f} %", abs(found - claim) <= 0.02))
     if not checks:
@@ -110,18 +119,20 @@ def _promises(artifact: Artifact, facts: Facts, figures: Report) -> list[Check]:
     return checks
 
 
-def _accuracy(file: Path, facts: Facts, root: Path | None, model: str | None, download: bool) -> float:
-    path = model or facts.model
-    if path is None:
-        raise ArtifactError(f"'{file}' does not name its model: give --model package.module:Net")
-    if model is None and not path.startswith("tighten.zoo:"):
+def _accuracy(file: Path, facts: Facts, given: dict[str, str | None], root: Path | None, download: bool) -> float:
+    paths = {}
+    for what, path in (("model", facts.model), ("source", facts.data)):
+        paths[what] = given[what] or path or ""
+        if not paths[what]:
+            raise ArtifactError(f"'{file}' does not name its {what}: give --{what} package.module:name")
+    foreign = [what for what, path in paths.items() if not given[what] and not path.startswith(OURS[what])]
+    if foreign:
+        named = " and ".join(f"the {what} '{paths[what]}'" for what in foreign)
+        options = " ".join(f"--{what} {paths[what]}" for what in foreign)
         raise ArtifactError(
-            f"'{file}' names the model '{path}', and code that a file names is not run by itself: "
-            f"if you trust it, give --model {path}"
+            f"'{file}' names {named}, and code that a file names is not run by itself: if you trust it, give {options}"
         )
-    if facts.data is None or not facts.data.startswith("tighten.data:"):
-        raise DataError(f"'{file}' claims an accuracy on '{facts.data}', which is not a data set of tighten.data")
-    data = load_data(facts.data, facts.data_settings, root, download=download)
-    network = call_named(path, "model")
+    data = load_data(paths["source"], facts.data_settings, root, download=download)
+    network = call_named(paths["model"], "model")
     load(file, network)
     return accuracy(network, data.test)

@@ -94,3 +94,20 @@ def test_an_entry_that_is_grown_starts_at_zero_and_learns(parts):
     assert lesson.accuracy(net, "test") == accuracy
     lesson.train(net, 2, 1e-3)
     assert int((net.theta[: net.kept] == 0).sum()) == 0
+
+
+def test_training_of_levels_leaves_nothing_between_them(parts):
+    network, lesson = parts
+    net = network.SparseLeNet5(sparse_model().state_dict())
+    net.keep(np.ones(net.kept, bool))
+    before = net.state_dict()
+    first = {name: float(value[value != 0].abs().min()) for name, value in before.items() if value.any()}
+    net.quantize({name: first.get(name, 1.0) for name in before}, most=4)
+    lesson.train(net, 2, 1e-3)
+    for name, value in net.state_dict().items():
+        assert torch.equal(value != 0, before[name] != 0), name
+        steps = value[value != 0].abs().unique()
+        assert len(steps) <= 4
+        if len(steps) == 4:
+            torch.testing.assert_close(steps, steps[0] * torch.arange(1.0, 5.0))
+            assert float(steps[0]) != first[name], "the scale learns"

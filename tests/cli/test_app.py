@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.cli.program import process, refused, tighten
 
 import tighten as tt
+from tighten.cli.progress import Progress
 from tighten.verify import verify
 from tighten.zoo import DigitsNet
 
@@ -48,12 +50,6 @@ method = { name = "Masked" }
 """
 
 
-def tighten(*args, cwd, **options):
-    environment = {**os.environ, "COLUMNS": "160", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tighten", *map(str, args)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, **options)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A folder with a finished run of the small recipe in runs/a."""
@@ -62,14 +58,6 @@ def finished(tmp_path_factory):
     done = tighten("run", "tiny.toml", "--out", "runs/a", "--threads", 1, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done
-
-
-def refused(done):
-    assert done.returncode == 2, (done.stdout, done.stderr)
-    assert "Traceback" not in done.stdout + done.stderr
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.strip().splitlines()) == 1
-    return done.stderr
 
 
 def test_run_ends_with_a_table_and_a_file_that_keeps_its_promises(finished):
@@ -107,6 +95,9 @@ def test_inspect_and_verify_read_the_file_alone(finished):
     shown = tighten("inspect", "runs/a/net.tight", cwd=folder)
     assert shown.returncode == 0
     assert "conv1.weight" in shown.stdout
+    bars = [line.split()[-2] for line in shown.stdout.splitlines() if line.startswith(("conv", "fc"))]
+    assert len(bars) == 4
+    assert any("·" not in bar for bar in bars), "the site with the most bytes fills the width"
     as_json = json.loads(tighten("inspect", "runs/a/net.tight", "--json", cwd=folder).stdout)
     assert as_json["sizes"]["total"] == (folder / "runs/a/net.tight").stat().st_size
     checked = tighten("verify", "runs/a/net.tight", "--json", cwd=folder)
@@ -145,50 +136,42 @@ def test_export_gives_every_tensor_bit_for_bit(finished):
     model.load_state_dict(written)
 
 
-def stopped_by(number, folder, out, epochs):
-    """A run that gets a signal once it has finished some epochs; gives its exit code and error output."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tighten", "run", "tiny.toml", "--out", out, "--threads", "1"],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell starts background jobs with Ctrl-C ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    log = folder / out / "log.jsonl"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (not log.exists() or len(log.read_text().splitlines()) < epochs):
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert not (log.parent / "net.tight").exists(), "the run was too fast to be stopped"
-    return process.returncode, errors
-
-
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(finished):
     folder, _ = finished
-    stopped_by(signal.SIGKILL, folder, "runs/killed", epochs=2)
+    log = folder / "runs" / "killed" / "log.jsonl"
+    command = [sys.executable, "-m", "tighten", "run", "tiny.toml", "--out", "runs/killed", "--threads", "1"]
+    process = subprocess.Popen(
+        command, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (not log.exists() or len(log.read_text().splitlines()) < 2):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not (log.parent / "net.tight").exists(), "the run was too fast to be stopped"
     refused(tighten("run", "tiny.toml", "--out", "runs/killed", cwd=folder))
     done = tighten("run", "tiny.toml", "--out", "runs/killed", "--resume", "--threads", 1, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert (folder / "runs/killed/net.tight").read_bytes() == (folder / "runs/a/net.tight").read_bytes()
-    assert len((folder / "runs/killed/log.jsonl").read_text().splitlines()) == 10
+    assert (log.parent / "net.tight").read_bytes() == (folder / "runs/a/net.tight").read_bytes()
+    assert len(log.read_text().splitlines()) == 10
 
 
-def test_interrupting_keeps_the_last_epoch_and_says_how_to_go_on(finished):
+def test_interrupting_keeps_the_last_epoch_and_says_how_to_go_on(finished, monkeypatch):
     folder, _ = finished
-    code, errors = stopped_by(signal.SIGINT, folder, "runs/stopped", epochs=1)
-    assert code == 130
-    assert "--resume" in errors
-    assert "Traceback" not in errors
+    monkeypatch.setattr(
+        Progress, "epoch", lambda self, epoch: epoch.stage == "prune" and signal.raise_signal(signal.SIGINT)
+    )
+    done = tighten("run", "tiny.toml", "--out", "runs/stopped", cwd=folder)
+    assert done.returncode == 130
+    assert "--resume" in done.stderr
+    assert "Traceback" not in done.stderr
     assert (folder / "runs/stopped/checkpoint.pt").exists()
 
 
 def test_recipes_are_listed(tmp_path):
     shown = tighten("recipes", cwd=tmp_path)
-    assert shown.returncode == 0
+    assert shown.returncode == 0, shown.stderr
     assert "lenet5-mnist-joint" in shown.stdout
     assert "digits" in {r["name"] for r in json.loads(tighten("recipes", "--json", cwd=tmp_path).stdout)}
 
@@ -227,7 +210,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(folder
 
 
 def test_missing_data_names_the_folder_and_the_fix(tmp_path):
-    assert "--data" in refused(tighten("run", "lenet5-mnist", "--out", "x", cwd=tmp_path))
+    assert "--data" in refused(process("run", "lenet5-mnist", "--out", "x", cwd=tmp_path))
     assert not (tmp_path / "x").exists()
     error = refused(tighten("run", "lenet5-mnist", "--data", "nowhere", "--out", "x", cwd=tmp_path))
     assert "nowhere" in error
@@ -323,7 +306,8 @@ def test_files_that_say_nonsense(finished, meta, message):
 def test_code_that_a_file_names_is_not_run_by_itself(finished):
     folder, _ = finished
     (folder / "evil.py").write_text(
-        "from pathlib import Path\nPath('ran').touch()\nfrom tighten.zoo import DigitsNet\n"
+        "from pathlib import Path\nPath('ran').touch()\nfrom tighten.data import digits\n"
+        "from tighten.zoo import DigitsNet\n"
     )
     artifact = tt.Artifact.open(folder / "runs/a/net.tight")
     meta = {**artifact.meta, "model": "evil:DigitsNet"}
@@ -332,6 +316,14 @@ def test_code_that_a_file_names_is_not_run_by_itself(finished):
     assert not (folder / "ran").exists()
     assert tighten("verify", "evil.tight", "--model", "evil:DigitsNet", cwd=folder).returncode == 0
     assert (folder / "ran").exists()
-    wrong = tighten("verify", "evil.tight", "--model", "tighten.zoo:LeNet5", cwd=folder)
+    (folder / "ran").unlink()
+    tt.Artifact.of(artifact.state_dict(), artifact.codes, {**meta, "data": "evil:digits"}).save(folder / "evil.tight")
+    assert "--model evil:DigitsNet --source evil:digits" in refused(tighten("verify", "evil.tight", cwd=folder))
+    assert "--source evil:digits" in refused(tighten("verify", "evil.tight", "--model", "evil:DigitsNet", cwd=folder))
+    assert not (folder / "ran").exists()
+    own = ("--model", "evil:DigitsNet", "--source", "evil:digits")
+    assert tighten("verify", "evil.tight", *own, cwd=folder).returncode == 0
+    assert (folder / "ran").exists()
+    wrong = tighten("verify", "evil.tight", "--model", "tighten.zoo:LeNet5", "--source", "evil:digits", cwd=folder)
     assert "evil.tight" in refused(wrong)
     assert Path(folder / "evil.tight").exists()

@@ -5,7 +5,7 @@ import shutil
 import onnxruntime
 import pytest
 import torch
-from tests.cli.test_app import refused, tighten
+from tests.cli.program import refused, tighten
 from tests.export import nets
 from tests.export.nets import LENET5, MIXED, SHAPE, Net, constrained, drawn, inputs
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -11,6 +10,7 @@ import time
 import pytest
 import torch
 from rich.console import Console
+from tests.cli.program import refused, tighten
 
 from tighten.cli import follow
 from tighten.cli.follow import standing, watch
@@ -145,14 +145,10 @@ def test_a_search_shows_its_steps_and_the_one_at_work(folders, tmp_path):
 
 
 def test_the_command(folders):
-    command = [sys.executable, "-m", "tighten", "watch", str(folders / "begun"), "--once"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
+    done = tighten("watch", "begun", "--once", cwd=folders)
     assert done.returncode == 0, done.stderr
     assert "prune [x]" in done.stdout
-    command[-2] = str(folders)
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: there is no run in")
+    assert refused(tighten("watch", folders, "--once", cwd=folders)).startswith("error: there is no run in")
 
 
 def test_tensorboard_gets_every_epoch_once(folders):

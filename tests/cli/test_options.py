@@ -1,7 +1,7 @@
 """What help says, read as a user sees it."""
 
 import pytest
-from tests.cli.test_app import tighten
+from tests.cli.program import tighten
 
 
 @pytest.mark.parametrize(

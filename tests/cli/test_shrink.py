@@ -1,15 +1,17 @@
 """`tighten shrink` as a user meets it: the whole way, a kill in the middle, and bad input."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from tests.cli.test_app import refused, tighten
+from tests.cli.program import refused, tighten
 
 import tighten as tt
+from tighten.cli.progress import Progress
 from tighten.engine import Way
 
 RECIPE = """
@@ -21,11 +23,12 @@ validation = 200
 epochs = 3
 learning_rate = 2e-3
 [shrink]
-epochs = 2
-retrain = 1
+part = 0.78
+epochs = 1
+retrain = 2
 polish = 1
 quantize = 1
-freeze = 2
+freeze = 1
 passes = 2
 """
 WISH = ("--accuracy", 20, "--rate", 20, "--value-bits", 3, "--threads", 1)
@@ -44,13 +47,13 @@ def folder(tmp_path_factory):
 
 def test_the_way_is_told_drawn_and_kept(folder):
     way = Way.load(folder / "a" / "way.json")
-    assert [s.kind for s in way.steps] == ["prune", "prune", "prune", "polish", "quantize"]
-    assert [s.origin for s in way.steps] == ["", "step-01", "step-02", "step-03", "step-04"]
+    assert [s.kind for s in way.steps] == ["prune", "prune", "polish", "quantize"]
+    assert [s.origin for s in way.steps] == ["", "step-01", "step-02", "step-03"]
     assert all(s.passed and s.accuracy >= 20 for s in way.steps)
     # Folding and entries that fall on no level may leave fewer than were asked for.
     assert way.entries / way.steps[-1].kept >= 20
-    assert way.best == "step-05"
-    assert way.epochs == 3 + 3 + 3 + 1 + 3
+    assert way.best == "step-04"
+    assert way.epochs == 3 + 3 + 1 + 2
     printed = (folder / "printed").read_text()
     assert f"{way.steps[-1].bytes:,}" in printed
     assert "best" in printed
@@ -76,25 +79,56 @@ def test_a_finished_way_can_be_read_again_as_json(folder):
     assert json.loads(done.stdout) == json.loads((folder / "a" / "way.json").read_text())
 
 
-def test_a_killed_way_goes_on_and_ends_with_the_same_bytes(folder):
-    command = [sys.executable, "-m", "tighten", "shrink", "tiny.toml", *map(str, WISH), "--out", "killed"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    log, deadline = folder / "killed" / "step-02" / "log.jsonl", time.monotonic() + 60
+def interrupted(folder, monkeypatch):
+    """Stopped with Ctrl-C in its second step."""
+
+    def epoch(self, epoch):
+        if (folder / "way.json").exists():
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "epoch", epoch)
+        assert tighten("shrink", "tiny.toml", *WISH, "--out", folder, cwd=folder.parent).returncode == 130
+
+
+def killed(folder, monkeypatch):
+    command = [sys.executable, "-m", "tighten", "shrink", "tiny.toml", *map(str, WISH), "--out", folder.name]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.DEVNULL)
+    log, deadline = folder / "step-02" / "log.jsonl", time.monotonic() + 60
     while not log.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
-    assert not (folder / "killed" / "net.tight").exists(), "the run was too fast to be stopped"
-    refused(tighten("shrink", "tiny.toml", *WISH, "--out", "killed", cwd=folder))
-    done = tighten("shrink", "tiny.toml", *WISH, "--out", "killed", "--resume", cwd=folder)
+
+
+@pytest.mark.parametrize("stop", [interrupted, pytest.param(killed, marks=pytest.mark.slow)])
+def test_a_way_that_was_stopped_goes_on_and_ends_with_the_same_bytes(folder, monkeypatch, stop):
+    out = folder / stop.__name__
+    stop(out, monkeypatch)
+    assert (out / "step-02" / "log.jsonl").exists()
+    assert not (out / "net.tight").exists(), "the run was too fast to be stopped"
+    refused(tighten("shrink", "tiny.toml", *WISH, "--out", out, cwd=folder))
+    done = tighten("shrink", "tiny.toml", *WISH, "--out", out, "--resume", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert (folder / "killed" / "net.tight").read_bytes() == (folder / "a" / "net.tight").read_bytes()
-    first, again = (Way.load(folder / name / "way.json") for name in ("a", "killed"))
+    assert (out / "net.tight").read_bytes() == (folder / "a" / "net.tight").read_bytes()
+    first, again = (Way.load(way / "way.json") for way in (folder / "a", out))
     assert [(s.kind, s.kept, s.accuracy) for s in again.steps] == [(s.kind, s.kept, s.accuracy) for s in first.steps]
 
 
+@pytest.mark.parametrize(("factor", "tried"), [(1200, [False]), (8000, [])])
+def test_a_way_without_a_goal_never_empties_the_network(folder, factor, tried):
+    """22,416 weights in four layers: 18 of them join nothing to anything, and 2 are not one for each layer."""
+    steep = RECIPE.replace("part = 0.78", f"factor = {factor}\nleast_factor = 40").replace("retrain = 2", "retrain = 1")
+    (folder / "steep.toml").write_text(steep)
+    done = tighten("shrink", "steep.toml", "--accuracy", 0, "--out", f"steep{factor}", "--threads", 1, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "no step passed the gate" in done.stdout
+    assert [s.passed for s in Way.load(folder / f"steep{factor}" / "way.json").steps] == tried
+
+
 def test_a_gate_that_nothing_passes_says_so_and_leaves_the_attempts(folder):
-    (folder / "hard.toml").write_text(RECIPE.replace("retrain = 1", "retrain = 1\nleast_factor = 4"))
+    (folder / "hard.toml").write_text(RECIPE.replace("retrain = 2", "retrain = 2\nleast_factor = 4"))
     done = tighten("shrink", "hard.toml", "--accuracy", 100, "--out", "hard", "--threads", 1, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "no step passed the gate" in done.stdout
@@ -105,8 +139,9 @@ def test_a_gate_that_nothing_passes_says_so_and_leaves_the_attempts(folder):
 
 
 def test_a_wish_in_bytes_is_met_and_not_exceeded(folder):
+    (folder / "direct.toml").write_text(RECIPE.replace("part = 0.78", "part = 1").replace("polish = 1", "polish = 0"))
     wish = ("--accuracy", 20, "--bytes", 2500, "--value-bits", 4, "--threads", 1)
-    done = tighten("shrink", "tiny.toml", *wish, "--out", "bytes", cwd=folder)
+    done = tighten("shrink", "direct.toml", *wish, "--out", "bytes", cwd=folder)
     assert done.returncode == 0, done.stderr
     # Quantization may take less than was foreseen.
     assert 0.9 * 2500 <= (folder / "bytes" / "net.tight").stat().st_size <= 2500

@@ -92,6 +92,24 @@ def test_neighbours_are_made_use_of(both_ways: BothWays) -> None:
     assert size < 0.8 * values.size / 8
 
 
+def test_rows_that_are_alike_are_learned_from(both_ways: BothWays) -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 100))
+    values = np.where(factors + 0.5 * rng.normal(size=factors.shape) > 0, 1, -1).astype(np.int32)
+    codec = lambda coder, value: entries(coder, value, values.shape, Levels(False, 1, 1))  # noqa: E731
+    back, size = both_ways(codec, values)
+    assert np.array_equal(back, values)
+    assert size < 0.8 * values.size / 8
+
+
+def test_too_many_rows_to_compare_are_refused() -> None:
+    writer = Writer()
+    writer.number(0, "linked", 2)
+    writer.number(1, "pace", 3)
+    with pytest.raises(ArtifactError, match="rows of a tensor of 4194304 entries are compared"):
+        entries(Reader(*writer.finish(), allowance=0), None, (2**20, 4), Levels(True, 1, 1))
+
+
 def test_two_of_four_costs_what_its_choices_cost(trip: Trip) -> None:
     rng = np.random.default_rng(0)
     grid = rng.random((64, 32, 4)).argsort(axis=2) < 2

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tighten.codecs.promises import promises
+from tighten.codecs.promises import Outline, promises
 from tighten.codecs.stream import Reader, Writer
 from tighten.codes import Code, Dense, Indexed, Sparse
 
@@ -34,6 +34,6 @@ JOINT: Code = Sparse(GRID, (1, 1), LEVELS)
 )
 def test_what_follows_from_codes_comes_back(code: Code, promise: Any, short: bool) -> None:
     writer = Writer()
-    told = promises(writer, {"w": promise}, {"w": code})
+    told = promises(writer, {"w": promise}, {"w": Outline.of(code)})
     assert told == ({"w": promise} if short else {})
-    assert promises(Reader(*writer.finish(), allowance=0), None, {"w": code}) == told
+    assert promises(Reader(*writer.finish(), allowance=0), None, {"w": Outline.of(code)}) == told

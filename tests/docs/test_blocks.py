@@ -25,8 +25,9 @@ from tighten.torchvision_ops import import_torchvision
 with contextlib.suppress(DataError):
     import_torchvision()
 
-ONLY_SHOWN = {"git", "python3", "cd", "make", "pip", "source", "tensorboard", "./main"}
-"""Programs that are not started: the installation is what these tests run in, and the rest waits for people."""
+ONLY_SHOWN = {"git", "python3", "cd", "make", "pip", "source", "tensorboard", "./main", "torchrun", "accelerate"}
+"""Programs that are not started: the installation is what these tests run in, launchers have tests of their own
+(tests/parallel/test_program.py), and the rest waits for people."""
 HEAD = 'name = "a"\nmodel = "tighten.zoo:LeNet5"\ndata = "tighten.data:mnist"\n'
 BY_PAGE = {path.relative_to(ROOT).as_posix(): blocks(path) for path in PAGES}
 SLOW = [page for page, found in BY_PAGE.items() if any(block.slow for block in found)]

@@ -15,7 +15,7 @@ def hook(name):
 
 
 cards = hook("cards")
-RECIPE = 'name = "x"\nsummary = "What."\ndata = "a:b"\n[[stages]]\n'
+RECIPE = 'name = "x"\nsummary = "What."\ndata = "a:b"\n[[stages]]\nepochs = 7\n'
 
 
 def result(seed, accuracy):
@@ -40,6 +40,13 @@ def test_a_card_says_numbers_spread_time_and_hardware():
     assert "98.50 ± 0.71 % over 2 seeds, lowest 98.00 %" in text
     assert "on A Chip, 2 threads" in text
     assert cards.NOT_MEASURED in cards.card("x", RECIPE, [])
+
+
+def test_runs_with_other_settings_are_in_no_mean():
+    text = cards.card("x", RECIPE, [result(0, 98.0), {**result(0, 80.0), "epochs": 4}])
+    assert "98.00 % (one seed)" in text
+    assert text.index("With other settings") < text.index("**80.00**")
+    assert cards.NOT_MEASURED in cards.card("x", RECIPE, [{**result(0, 80.0), "epochs": 4}])
 
 
 def test_every_shipped_recipe_has_a_row():

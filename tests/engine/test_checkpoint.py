@@ -8,15 +8,13 @@ import torch
 from tighten.engine import checkpoint
 from tighten.errors import RunError
 
-CPU = torch.device("cpu")
-
 
 def state(number):
     return {"number": number, "weight": torch.full((100,), float(number))}
 
 
 def load(path, notes=None):
-    return checkpoint.load(path, CPU, [].append if notes is None else notes.append)
+    return checkpoint.load(path, [].append if notes is None else notes.append)
 
 
 def test_the_last_two_are_kept(tmp_path):

@@ -45,7 +45,7 @@ CASES = [
 SETS = [case[0] for case in CASES]
 
 
-@pytest.mark.parametrize(("s", "fall"), CASES, ids=str)
+@pytest.mark.parametrize(("s", "fall"), CASES, ids=[str(case[0]) for case in CASES])
 def test_no_levels_are_better(s: LevelSet, fall: Callable[[Tensor, Tensor], float]) -> None:
     for x in oracle.draws((2, 3), 15):
         reached = float((x - s.project(x)).square().sum())

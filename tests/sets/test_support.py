@@ -42,7 +42,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("s", "units", "allowed"), CASES, ids=str)
+@pytest.mark.parametrize(("s", "units", "allowed"), CASES, ids=[str(case[0]) for case in CASES])
 def test_no_support_is_better(s: SupportSet, units: Tensor, allowed: Callable[[Tensor], bool]) -> None:
     every = list(supports(units, allowed))
     for x in draws(tuple(units.shape), 30):

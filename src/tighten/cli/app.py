@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -31,9 +34,10 @@ from tighten.cli.options import (
     WeightsOption,
     console,
 )
+from tighten.cli.reading import reading
 from tighten.cli.report import report
 from tighten.cli.shrink import shrink
-from tighten.cli.tables import report_table, result_table, size_line
+from tighten.cli.tables import layer_bars, report_table, result_table, size_line
 from tighten.cli.watch import watched
 from tighten.errors import TightenError
 
@@ -64,7 +68,10 @@ def run(
         bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard into the run folder, too.")
     ] = False,
 ) -> None:
-    """Carry out a recipe: train, compress, and write a .tight file."""
+    """Carry out a recipe: train, compress, and write a .tight file.
+
+    Under `torchrun -m tighten run ...` or `accelerate launch -m tighten run ...` several processes share each batch.
+    """
     from tighten import engine
 
     loaded, text = recipe_book.load(recipe)
@@ -112,22 +119,28 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     from tighten.artifact import Artifact
     from tighten.report import report
 
-    artifact = Artifact.open(file)
+    with reading() as seen:
+        artifact = Artifact.open(file, seen)
     figures = report(artifact)
     size = file.stat().st_size
     if as_json:
         typer.echo(json.dumps({"meta": artifact.meta, "file_bytes": size, **figures.to_data()}, indent=2))
         return
     console.print(report_table(figures))
+    console.print(layer_bars(figures))
     console.print(size_line(figures))
     if size != figures.sizes.total:
         console.print(
             f"This file itself has {size:,} bytes, in an older format: the figures are those of the same network "
             f"written anew, as `tighten.artifact.Artifact.open(file).save(file)` does."
         )
-    for key in ("model", "data", "claims"):
+    for key in ("model", "data"):
         if key in artifact.meta:
             console.print(f"{key}: {artifact.meta[key]}", highlight=False, markup=False)
+    claims = artifact.meta.get("claims")
+    for key, value in claims.items() if isinstance(claims, dict) else ():
+        shown = f"{value:.2f} %" if isinstance(value, float) else value
+        console.print(f"claimed {key}: {shown}", highlight=False, markup=False)
 
 
 @app.command()
@@ -135,13 +148,16 @@ def verify(
     file: FileArgument,
     data: DataOption = None,
     model: ModelOption = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="PKG.MOD:DATA", help="The data, where it is not of tighten.data.")
+    ] = None,
     download: DownloadOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute counts, alphabets and accuracy from the file alone, and hold them to its promises."""
     from tighten.verify import verify as check
 
-    found = check(file, root=data, model=model, download=download)
+    found = check(file, root=data, model=model, source=source, download=download)
     if as_json:
         typer.echo(json.dumps(found.to_data(), indent=2))
     else:
@@ -157,12 +173,26 @@ app.command()(watch)
 
 
 def main() -> None:
-    """The program: errors made on purpose become one line and exit code 2."""
+    """The program: errors made on purpose become one line and exit code 2.
+
+    Of the processes that a launcher started, the first one speaks, and of an error the first one of each machine.
+    """
     # As `python -m` does: a recipe may name a model or data in the working folder.
     if not sys.flags.safe_path and "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        app()
+        with _spoken_by_one():
+            app()
     except TightenError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
+
+
+@contextlib.contextmanager
+def _spoken_by_one() -> Iterator[None]:
+    if os.environ.get("RANK", "0") == "0":
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tighten.cli.options import FileArgument, ModelOption, console
+from tighten.cli.reading import reading
 from tighten.errors import ArtifactError
 
 # Written out: to import the forms would slow down every command.
@@ -32,7 +33,8 @@ def export(
     from tighten.artifact import Artifact
 
     sizes = None if shape is None else parse_shape(shape)
-    artifact = Artifact.open(file)
+    with reading() as seen:
+        artifact = Artifact.open(file, seen)
     written = exporters.export(
         artifact, to, out, beside=file, network=lambda: exporters.Network.of(artifact, model, sizes)
     )

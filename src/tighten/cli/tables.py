@@ -9,9 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tighten.report import Report
+from tighten.report.bars import SIGNS, bar
+from tighten.report.layers import layers
 
 if TYPE_CHECKING:
     from tighten.engine import Result, Way
+
+PARTS = ("positions", "values", "tables")
+COLOURS = ("cyan", "yellow", "magenta")
 
 
 def report_table(report: Report) -> Table:
@@ -29,6 +34,19 @@ def report_table(report: Report) -> Table:
     return table
 
 
+def layer_bars(report: Report) -> Table:
+    """A row for each site, drawn: how much of it is kept, and what its bytes are spent on."""
+    drawn = Table.grid(padding=(0, 2))
+    drawn.add_row("site", "kept", "", "bytes: " + ", ".join(map(" ".join, zip(SIGNS, PARTS, strict=True))), style="dim")
+    for row in layers(report):
+        spent = Text(bar(row.part_bars, 24))
+        for sign, colour in zip(SIGNS, COLOURS, strict=True):
+            spent.highlight_words([sign], colour)
+        kept = f"{row.kept_bar:.3g} %"
+        drawn.add_row(Text(row.name), Text(bar((row.kept_bar,), 12), "cyan"), kept, spent, f"{row.bytes:,}")
+    return drawn
+
+
 def size_line(report: Report) -> Text:
     """The bytes on disk and the rates, in words."""
     z = report.sizes
@@ -43,7 +61,7 @@ def result_table(result: Result) -> Group:
     """The sites of a finished run, and its accuracies."""
     loss = result.dense_accuracy - result.accuracy
     line = Text(
-        f"test accuracy {result.accuracy:.2f} % (dense {result.dense_accuracy:.2f} %, {loss:+.2f} points lost), "
+        f"test accuracy {result.accuracy:.2f} % (dense {result.dense_accuracy:.2f} %, {-loss:+.2f} points), "
         f"{result.seconds:.0f} s of training after the dense network"
     )
     if result.effort < 1:
@@ -63,7 +81,7 @@ def way_table(way: Way) -> Group:
     for s in way.steps:
         verdict = ("best" if s.name == way.best else "passed") if s.passed else "failed"
         origin = s.origin.removeprefix("step-") or "dense"
-        sizes = (f"{s.kept:,}", f"{way.entries / s.kept:.1f}x", f"{s.bytes:,}")
+        sizes = (f"{s.kept:,}", f"{way.entries / max(1, s.kept):.1f}x", f"{s.bytes:,}")
         table.add_row(
             f"{s.name.removeprefix('step-')} {s.kind}",
             origin,

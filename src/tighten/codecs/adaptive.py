@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tighten.codecs.coder import Coder, Ints
+from tighten.codecs.coder import Coder, Ints, symbol_type
+from tighten.codecs.rangecoder import compiled
 
 
 def adaptive(coder: Coder, values: Ints | None, count: int, seen: NDArray[np.float64]) -> Ints:
@@ -21,18 +22,25 @@ def adaptive(coder: Coder, values: Ints | None, count: int, seen: NDArray[np.flo
         seen: prior weight of each symbol, positive; changed in place to prior and frequencies.
     """
     if len(seen) == 1:
-        return np.zeros(count, dtype=np.int32)
-    got = np.empty(count, dtype=np.int32)
+        return np.zeros(count, dtype=np.uint8)
+    got = np.empty(count, dtype=symbol_type(len(seen)))
     start = 0
     while start < count:
         stop = min(count, start + max(1, int(seen.sum()) // 8))
         block = None if values is None else values[start:stop]
         got[start:stop] = coder.symbols(block, seen, stop - start)
-        seen += np.bincount(got[start:stop], minlength=len(seen))
+        _count(got[start:stop], seen)
         start = stop
     return got
 
 
+@compiled
+def _count(symbols: Any, seen: Any) -> None:
+    for symbol in symbols:
+        seen[symbol] += 1
+
+
 def as_symbols(values: NDArray[Any]) -> Ints:
     """The same numbers, as the coder takes them."""
-    return np.ascontiguousarray(values, dtype=np.int32)
+    symbols: Ints = np.ascontiguousarray(values, dtype=np.uint8 if values.dtype.itemsize == 1 else np.int32)
+    return symbols

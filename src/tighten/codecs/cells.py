@@ -3,7 +3,8 @@
 An entry is a whole number: 0 where it is pruned or on the level zero, else the place of its level among the
 positive or the negative ones. It is coded as up to three kinds of bits: is it 0; its sign; is it larger than
 1, than 2 ... Each is a logistic regression (`logistic.py`) over the row, the column, the kernel, the place in
-the kernel, and the neighbours in kernel, channel and row.
+the kernel, and the neighbours in kernel, channel and row. Where rows are alike, each earlier row is a feature too: what
+it has in this column. Its weight is learned anew along each row, so that together they know what the matrix is made of.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ class Geometry:
         zero: whether entries can be 0.
         negative: levels below zero.
         positive: levels above zero.
+        pace: how quickly rows are learned from earlier rows: a place in `PACES`.
     """
 
     shape: tuple[int, int, int, int]
     zero: bool
     negative: int
     positive: int
+    pace: int = 0
 
 
 # Prior variances of the features, in the order in which `_row` takes them.
@@ -48,6 +51,8 @@ _SIGN = (0.24, 0.018, 0.015, 0.005, 0.014, 60.0, 18.0, 1.0, 9.0, 1.0, 0.6, 0.3, 
 _LARGER = (0.02, 0.057, 0.11, 1.2, 0.25, 0.0046, 0.05, 0.48, 0.06, 0.0027, 0.033)
 _LIVE = (6.0, 0.0115, 0.5)
 _LEAST = 524
+PACES = ((0.0, 0.0), (0.004, 0.004), (0.005, 0.012), (0.006, 0.025))
+"""Prior variances of an earlier row, for "is it kept" and for the sign; the first means that no row is looked at."""
 _BIAS_OF_KEPT = -2.2
 
 
@@ -74,15 +79,20 @@ class Cells:
         sign = (1, rows, columns, place, rows * channels, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
         larger = (most, rows, columns, 2 * most, HINTS, 5, place, rows * channels, 10, 4, 10)
         live = (1, 2, HINTS)
-        sizes = [*kept, *sign, *larger, *live]
-        priors = [*_IS_KEPT, *_SIGN, *_LARGER, *_LIVE]
+        kin = rows if of.pace else 0  # earlier rows as features
+        sizes = [*kept, *sign, *larger, *live, kin, kin]
+        priors = [*_IS_KEPT, *_SIGN, *_LARGER, *_LIVE, *PACES[of.pace]]
         self.starts = np.cumsum([0, *sizes])[:-1].astype(np.int64)
         self.variances = np.repeat(np.rint(np.array(priors) * 2**UNIT_BITS).astype(np.int64), sizes)
         self.weights = np.zeros(len(self.variances), dtype=np.int64)
         self.weights[0] = int(_BIAS_OF_KEPT * 2**UNIT_BITS) if of.zero else 0
         self.open, self.hint, self.row_hint = open_, hint, row_hint
+        self.earlier = np.zeros((columns, kin), dtype=np.int32)
         self.above = np.zeros((3, columns), dtype=np.int64)
-        self.numbers = np.array([of.negative, of.positive, of.zero, rows, 0], dtype=np.int64)
+        self.numbers = np.array(
+            [of.negative, of.positive, of.zero, rows, 0, kin, *(int(v * 2**UNIT_BITS) for v in PACES[of.pace])],
+            dtype=np.int64,
+        )
 
     def code(self, coder: Coder) -> NDArray[np.int32]:
         """All rows, through the coder; what was read or written."""
@@ -97,8 +107,8 @@ class Cells:
 
     def _run(self, state: State, data: Bytes, start: int, stop: int) -> None:
         _rows(
-            state, data, start, stop, self.pad, self.open, self.hint, self.row_hint, self.above, self.numbers,
-            self.starts, self.weights, self.variances, LOGISTIC,
+            state, data, start, stop, self.pad, self.open, self.hint, self.row_hint, self.above, self.earlier,
+            self.numbers, self.starts, self.weights, self.variances, LOGISTIC,
         )  # fmt: skip
 
     @property
@@ -125,15 +135,17 @@ def _sign(number: Any) -> Any:
 @compiled
 def _rows(
     state: Any, data: Any, start: int, stop: int, pad: Any, open_: Any, hint: Any, row_hint: Any, above: Any,
-    numbers: Any, starts: Any, weights: Any, variances: Any, logistic: Any,
+    earlier_rows: Any, numbers: Any, starts: Any, weights: Any, variances: Any, logistic: Any,
 ) -> None:  # fmt: skip
     rows, channels = pad.shape[0] - 1, pad.shape[1] - 1
     height, width = pad.shape[2] - 4, pad.shape[3] - 4
     place = height * width
     negative, positive, has_zero = numbers[0], numbers[1], numbers[2]
-    f = np.zeros(20, dtype=np.int64)
-    x = np.ones(20, dtype=np.int64)
-    KEPT, SIGN, LARGER, LIVE = 0, 16, 31, 42  # places in `starts`
+    kin = numbers[5]
+    f = np.zeros(20 + kin, dtype=np.int64)
+    x = np.ones(20 + kin, dtype=np.int64)
+    KEPT, SIGN, LARGER, LIVE, KIN = 0, 16, 31, 42, 45  # places in `starts`
+    first_kin = starts[KIN]
     for row in range(start, stop):
         before = numbers[3]  # the live row before this one
         if has_zero and rows > 1:
@@ -152,6 +164,9 @@ def _rows(
             numbers[4] = live
             if not live:
                 continue
+        for o in range(2 * kin):
+            weights[first_kin + o] = 0
+            variances[first_kin + o] = numbers[6 + o // kin]
         in_row = 0
         last_in_row = 0
         for c in range(channels):
@@ -205,15 +220,19 @@ def _rows(
                             f[n + 3] = starts[KEPT + 13] + (left2 != 0) + 2 * (up2 != 0)
                             n += 4
                         f[n] = starts[KEPT + 15] + min(abs(earlier), 4)
-                        x[: n + 1] = 1
+                        n += 1
+                        if kin:
+                            for o in range(above[0, j]):
+                                f[n] = first_kin + (abs(earlier_rows[j, o]) - 1)
+                                n += 1
+                        x[:n] = 1
                         kept = decide(
-                            state, data, 1 if value != 0 else 0, f, x, n + 1, weights, variances, _LEAST, logistic
+                            state, data, 1 if value != 0 else 0, f, x, n, weights, variances, _LEAST, logistic
                         )
                     if not kept:
                         pad[row, c, y + 2, z + 2] = 0
                         continue
                     in_row += 1
-                    above[0, j] += 1
                     s = 1
                     if negative and positive:
                         x[:5] = 1
@@ -252,6 +271,12 @@ def _rows(
                                 f[n] = starts[SIGN + 5 + o]
                                 x[n] = _sign(t)
                                 n += 1
+                        if kin:
+                            for o in range(above[0, j]):
+                                t = earlier_rows[j, o]
+                                f[n] = first_kin + kin + (abs(t) - 1)
+                                x[n] = _sign(t)
+                                n += 1
                         s = decide(state, data, 1 if value > 0 else 0, f, x, n, weights, variances, _LEAST, logistic)
                     elif negative:
                         s = 0
@@ -287,5 +312,8 @@ def _rows(
                     value = size if s else -size
                     pad[row, c, y + 2, z + 2] = value
                     last_in_row = value
+                    if kin:
+                        earlier_rows[j, above[0, j]] = row + 1 if s else -(row + 1)
+                    above[0, j] += 1
                     above[1, j] = value
         numbers[3] = row

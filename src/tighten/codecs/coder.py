@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 
 from tighten.errors import ArtifactError
 
-Ints: TypeAlias = NDArray[np.int32]
+Ints: TypeAlias = NDArray[np.int32 | np.uint8]
 Floats: TypeAlias = NDArray[np.float64]
+
+
+def symbol_type(alphabet: int) -> type[np.uint8 | np.int32]:
+    """The smallest type for symbols of an alphabet of this size: large tensors are held in it."""
+    return np.uint8 if alphabet <= 256 else np.int32
 
 
 class Coder(ABC):
@@ -26,6 +31,9 @@ class Coder(ABC):
     A context names what a number is about. Its statistics are learned while coding, in the same way
     on both sides, so no table of frequencies is ever stored.
     """
+
+    paced = True
+    """Whether tensors of levels say how quickly rows are learned from earlier rows: from format 3 on."""
 
     def __init__(self) -> None:
         self.contexts: dict[Hashable, tuple[int, int]] = {}
@@ -49,7 +57,7 @@ class Coder(ABC):
         """Books what was coded since the last mark as this part of this site."""
 
     def run(self, code: Callable[[Any, Any], None], decisions: int) -> None:
-        """Compiled code that carries the stream on by at most so many decisions (format 2 only)."""
+        """Compiled code that carries the stream on by at most so many decisions (from format 2 on)."""
         raise NotImplementedError
 
     def claim(self, size: int) -> None:

@@ -30,7 +30,7 @@ def by_groups(coder: Coder, flat: Flat | None, size: int, entries: int | None) -
     groups = size // entries
     table = None if flat is None else flat.reshape(groups, entries)
     sums = None if table is None else as_symbols(table.sum(axis=1))
-    left = adaptive(coder, sums, groups, np.full(entries + 1, 0.5)).copy()
+    left = adaptive(coder, sums, groups, np.full(entries + 1, 0.5)).astype(np.int32)
     got = np.empty((groups, entries), dtype=np.bool_)
     for place in range(entries):
         chance = left / float(entries - place)

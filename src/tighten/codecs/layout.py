@@ -14,6 +14,8 @@ MOST_CELLS = 2**19
 """Entries up to which a writer has each predicted on its own."""
 FEW_CELLS = 2**22
 """Entries up to which a reader accepts that."""
+MOST_COMPARED = 2**30
+"""Entries times rows up to which rows are learned from earlier rows."""
 
 Counts = NDArray[np.int64]
 Shape4 = tuple[int, int, int, int]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tighten.codecs import groups
-from tighten.codecs.cells import Cells, Geometry
+from tighten.codecs.cells import PACES, Cells, Geometry
 from tighten.codecs.coder import Coder, Trying
 from tighten.codecs.gaps import gaps
-from tighten.codecs.layout import FEW_CELLS, MOST_CELLS, hinted, layout, linkable, remember, row_hints
+from tighten.codecs.layout import FEW_CELLS, MOST_CELLS, MOST_COMPARED, hinted, layout, linkable, remember, row_hints
 from tighten.errors import ArtifactError
 
 Grid = NDArray[np.bool_]
+_FEWEST_ALIKE = 8
+_SLOW = 1
 _EMPTY, _FULL, _GROUPS, _GAPS, _ACROSS, _CELLS, _LINKED, _FED = range(8)
 
 
@@ -42,20 +45,31 @@ def positions(coder: Coder, grid: Grid | None, shape: tuple[int, ...]) -> Grid:
 
 def entries(coder: Coder, values: NDArray[np.int32] | None, shape: tuple[int, ...], of: Levels) -> NDArray[np.int32]:
     """Signed places of levels, 0 where nothing is kept; at most `MOST_CELLS` of them."""
-    if values is None:
-        way = _CELLS + coder.number(None, "linked", _FED - _CELLS)
-    else:
-        assert isinstance(coder, Trying)
-        costs = {}
-        for way in _cell_ways(coder, values, shape, of):
-            trial = coder.trial()
-            _cells(trial, values, shape, of, way)
-            costs[way] = trial.cost()
-        way = min(costs, key=costs.__getitem__)
-        coder.number(way - _CELLS, "linked", _FED - _CELLS)
-    got = _cells(coder, values, shape, of, way)
+    way, pace = (None, None) if values is None else _best_entries(coder, values, shape, of)
+    way = _CELLS + coder.number(None if way is None else way - _CELLS, "linked", _FED - _CELLS)
+    if coder.paced:
+        pace = coder.number(pace, "pace", len(PACES) - 1)
+    got = _cells(coder, values, shape, of, way, pace or 0)
     remember(coder, got != 0)
     return got
+
+
+def _best_entries(coder: Coder, values: NDArray[np.int32], shape: tuple[int, ...], of: Levels) -> tuple[int, int]:
+    """The way and the pace that are shortest."""
+    assert isinstance(coder, Trying)
+
+    @cache
+    def cost(way: int, pace: int) -> float:
+        trial = coder.trial()
+        _cells(trial, values, shape, of, way, pace)
+        return trial.cost()
+
+    way = min(_cell_ways(coder, values, shape, of), key=lambda way: cost(way, 0))
+    if len(shape) < 2 or shape[0] < _FEWEST_ALIKE or shape[0] * values.size > MOST_COMPARED:
+        return way, 0
+    if cost(way, _SLOW) >= cost(way, 0):
+        return way, 0
+    return way, min(range(1, len(PACES)), key=lambda pace: cost(way, pace))
 
 
 def _best(coder: Coder, grid: Grid, shape: tuple[int, ...], ways: list[int]) -> int:
@@ -112,17 +126,19 @@ def _support(coder: Coder, grid: Grid | None, shape: tuple[int, ...], way: int) 
 
 
 def _cells(
-    coder: Coder, values: NDArray[np.int32] | None, shape: tuple[int, ...], of: Levels, way: int
+    coder: Coder, values: NDArray[np.int32] | None, shape: tuple[int, ...], of: Levels, way: int, pace: int = 0
 ) -> NDArray[np.int32]:
     if math.prod(shape) > FEW_CELLS:
         raise ArtifactError(f"a support of {math.prod(shape)} entries is coded one by one, at most {FEW_CELLS} can be")
     linked = way != _CELLS and linkable(coder, shape)
     four, fed = layout(coder, shape, linked)
     columns = math.prod(four[1:])
+    if pace and four[0] * math.prod(shape) > MOST_COMPARED:
+        raise ArtifactError(f"{four[0]} rows of a tensor of {math.prod(shape)} entries are compared, that is too much")
     hint = np.zeros(columns, dtype=np.int64) if fed is None else hinted(fed)
     open_ = np.ones(columns, dtype=np.uint8)
     if way == _FED and fed is not None:
         open_ = (fed > 0).astype(np.uint8)
     rows = row_hints(coder, shape, linked)
-    got = Cells(Geometry(four, of.zero, of.negative, of.positive), values, open_, hint, rows).code(coder)
+    got = Cells(Geometry(four, of.zero, of.negative, of.positive, pace), values, open_, hint, rows).code(coder)
     return np.ascontiguousarray(got).reshape(shape)

@@ -7,36 +7,59 @@ bits in the coded stream; any other stays in the header as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tighten.codecs.coder import Coder
 from tighten.codes import Code, Indexed, Sparse
 
+
+@dataclass(frozen=True)
+class Outline:
+    """What a promise can be about.
+
+    Args:
+        kept: entries of the support; None where there is none.
+        levels: of the table; None where there is none.
+    """
+
+    kept: int | None
+    levels: int | None
+
+    @classmethod
+    def of(cls, code: Code) -> Outline:
+        inner = code.inner if isinstance(code, Sparse) else code
+        return cls(
+            code.kept if isinstance(code, Sparse) else None,
+            len(inner.steps) if isinstance(inner, Indexed) else None,
+        )
+
+
 _HEADER, _STANDARD = range(2)
 _NONE, _UNIFORM, _BINARY, _TERNARY, _POWERS = range(5)
 
 
-def promises(coder: Coder, given: Mapping[str, Any] | None, codes: Mapping[str, Code]) -> dict[str, Any]:
+def promises(coder: Coder, given: Mapping[str, Any] | None, codes: Mapping[str, Outline]) -> dict[str, Any]:
     """The standard promises of these codes; `given` are all promises, of which others are skipped."""
     got: dict[str, Any] = {}
     for name, code in codes.items():
         parts = None if given is None else _apart(given.get(name), code)
         if coder.number(None if given is None else _HEADER if parts is None else _STANDARD, "promise", _STANDARD):
             spare, levels = (None, None) if parts is None else parts
-            if isinstance(code, Sparse):
+            if code.kept is not None:
                 spare = coder.number(spare, "spare")
             levels = coder.number(levels, "promised levels", _POWERS)
             got[name] = _together(code, spare, levels)
     return got
 
 
-def _apart(data: Any, code: Code) -> tuple[int, int] | None:
+def _apart(data: Any, code: Outline) -> tuple[int, int] | None:
     """The spare count and the kind of levels, where these say it all."""
     if data is None:
         return None
     parts = data if isinstance(data, list) else [data]
     spare = 0
-    if isinstance(code, Sparse):
+    if code.kept is not None:
         count = parts[0].get("count") if parts and isinstance(parts[0], dict) else None
         if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count - code.kept < 2**40:
             return None
@@ -49,9 +72,8 @@ def _apart(data: Any, code: Code) -> tuple[int, int] | None:
     return None
 
 
-def _together(code: Code, spare: int | None, levels: int) -> Any:
-    inner = code.inner if isinstance(code, Sparse) else code
-    bits = (len(inner.steps) - 1).bit_length() if isinstance(inner, Indexed) else 0
+def _together(code: Outline, spare: int | None, levels: int) -> Any:
+    bits = 0 if code.levels is None else (code.levels - 1).bit_length()
     kinds: list[dict[str, Any] | None] = [
         None,
         {"name": "Uniform", "bits": bits, "zero": False},
@@ -59,7 +81,7 @@ def _together(code: Code, spare: int | None, levels: int) -> Any:
         {"name": "Ternary"},
         {"name": "PowerOfTwo", "bits": bits},
     ]
-    support = {"name": "Sparse", "count": code.kept + (spare or 0)} if isinstance(code, Sparse) else None
+    support = {"name": "Sparse", "count": code.kept + (spare or 0)} if code.kept is not None else None
     parts = [part for part in (support, kinds[levels]) if part is not None]
     if not parts:
         return None

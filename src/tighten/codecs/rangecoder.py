@@ -102,11 +102,11 @@ def code_bits(state: State, data: Bytes, bits: NDArray[np.int32], p: NDArray[np.
 
 
 @compiled
-def code_symbols(state: State, data: Bytes, symbols: NDArray[np.int32], ends: NDArray[np.int64]) -> None:
+def code_symbols(state: State, data: Bytes, symbols: NDArray[Any], ends: NDArray[np.int64]) -> None:
     """Independent symbols: symbol s has the probabilities from `ends[s]` to `ends[s + 1]`, out of 2^16."""
-    find = np.empty(0, dtype=np.int32)
+    find = symbols[:0].copy()
     if not state[WRITING] and len(symbols) >= 1 << 12:
-        find = np.empty(1 << PROBABILITY_BITS, dtype=np.int32)
+        find = np.empty(1 << PROBABILITY_BITS, dtype=symbols.dtype)
         for s in range(len(ends) - 1):
             find[ends[s] : ends[s + 1]] = s
     for i in range(len(symbols)):

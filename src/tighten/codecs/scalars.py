@@ -112,7 +112,7 @@ def _coded(coder: Coder, plane: NDArray[np.uint8] | None, count: int, name: str,
         seen: NDArray[Any] = coder.memory.get(("plane", name), np.full(256, _RARE)).copy()
         symbols = adaptive(coder, None if plane is None else as_symbols(plane), count, seen)
         coder.memory["plane", name] = seen
-        return symbols.astype(np.uint8)
+        return symbols.astype(np.uint8, copy=False)
     data = None if plane is None else plane.tobytes()
     if way == _RAW:
         return np.frombuffer(coder.raw(data, count), dtype=np.uint8)

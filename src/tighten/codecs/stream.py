@@ -1,4 +1,4 @@
-"""The range-coded stream of format 2, in whole numbers (`rangecoder.py`)."""
+"""The range-coded stream of formats 2 and 3, in whole numbers (`rangecoder.py`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tighten.codecs import rangecoder
-from tighten.codecs.coder import Coder, Floats, Ints, Trying
+from tighten.codecs.coder import Coder, Floats, Ints, Trying, symbol_type
 from tighten.codecs.rangecoder import BITS, ONE, PLACE, WIDTH, Bytes, State
 from tighten.errors import ArtifactError
 
@@ -39,7 +39,8 @@ class Writer(Trying):
 
     def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
         assert values is not None
-        given, ends = np.ascontiguousarray(values, dtype=np.int32), _ends(weights)
+        given: Ints = np.ascontiguousarray(values, dtype=symbol_type(len(weights)))
+        ends = _ends(weights)
         self.run(lambda state, data: rangecoder.code_symbols(state, data, given, ends), count)
         return given
 
@@ -100,11 +101,15 @@ class Reader(Coder):
         coded: the range-coded bytes.
         raw: the raw bytes.
         allowance: how many bytes of tensors may be claimed in all.
+        paced: as in format 3.
     """
 
-    def __init__(self, coded: bytes, raw: bytes, allowance: int) -> None:
+    def __init__(self, coded: bytes | memoryview, raw: bytes | memoryview, allowance: int, paced: bool = True) -> None:
         super().__init__()
-        self._data: Bytes = np.frombuffer(bytearray(coded), dtype=np.uint8)
+        self.paced = paced
+        # Compiled code is made for arrays that can be written; large files come as such, and are not copied.
+        given = memoryview(coded)
+        self._data: Bytes = np.frombuffer(bytearray(given) if given.readonly else given, dtype=np.uint8)
         self._state = rangecoder.reading(self._data)
         self._raw = memoryview(raw)
         self._allowance = allowance
@@ -114,7 +119,7 @@ class Reader(Coder):
         code(self._state, self._data)
 
     def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
-        got, ends = np.empty(count, dtype=np.int32), _ends(weights)
+        got, ends = np.empty(count, dtype=symbol_type(len(weights))), _ends(weights)
         self.run(lambda state, data: rangecoder.code_symbols(state, data, got, ends), count)
         return got
 

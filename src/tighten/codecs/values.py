@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -74,5 +76,5 @@ def indices(coder: Coder, index: Tensor | None, count: int, levels: int) -> Tens
     return as_index(adaptive(coder, given, count, np.full(max(levels, 1), 0.5)), levels)
 
 
-def as_index(index: NDArray[np.int32] | NDArray[np.int64], levels: int) -> Tensor:
+def as_index(index: NDArray[Any], levels: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(index)).to(torch.uint8 if levels <= 256 else torch.int32)

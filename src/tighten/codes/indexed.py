@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+_CHUNK = 2**20
+
 
 @dataclass(frozen=True, eq=False)
 class Indexed:
@@ -35,10 +37,15 @@ class Indexed:
 
     def dense(self) -> Tensor:
         """The tensor that this code describes."""
-        index = self.index.reshape(-1).int()
-        if len(self.scale) == 1:  # the same products, taken once for each level
-            return (self.steps * self.scale).index_select(0, index).view(self.index.shape)
-        return self.steps.index_select(0, index).view(self.index.shape) * self._scale_per_entry()
+        flat = self.index.reshape(-1)
+        # With one scale, the same products, taken once for each level.
+        table = self.steps * self.scale if len(self.scale) == 1 else self.steps
+        out = torch.empty(flat.shape, dtype=table.dtype, device=table.device)
+        for start in range(0, len(flat), _CHUNK):  # indices are widened, which for a whole tensor takes much memory
+            part = slice(start, start + _CHUNK)
+            torch.index_select(table, 0, flat[part].int(), out=out[part])
+        out = out.view(self.index.shape)
+        return out if len(self.scale) == 1 else out.mul_(self._scale_per_entry())
 
     def bits(self) -> float:
         """Bits of a fixed-length code: indices, scales and table."""

@@ -40,18 +40,18 @@ class Sparse:
     @property
     def kept(self) -> int:
         """How many entries are kept."""
-        return int(self.grid.sum()) * math.prod(self.unit)
+        return int(self.grid.count_nonzero()) * math.prod(self.unit)  # a sum would widen the grid first
 
     def dense(self) -> Tensor:
         """The tensor that this code describes."""
         values = self.inner.dense()
         out = torch.zeros(self.shape, dtype=values.dtype, device=values.device)
-        out[self.support] = values
+        out.view(-1)[self.support.reshape(-1).nonzero().view(-1)] = values
         return out
 
     def bits(self) -> float:
         """Bits of the kept values and of a support that is scattered evenly: log2 of all its choices."""
-        n, k = self.grid.numel(), int(self.grid.sum())
+        n, k = self.grid.numel(), int(self.grid.count_nonzero())
         choices = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
         return self.inner.bits() + choices / math.log(2)
 

@@ -7,16 +7,19 @@ from tighten.data.digits import digits
 from tighten.data.imagefolder import imagefolder
 from tighten.data.mnist import mnist
 from tighten.data.shapes import shape_of
+from tighten.data.share import ALL, Share
 from tighten.data.split import split_validation
 from tighten.data.tensors import Examples, ImageData, TensorData
 
 __all__ = [
+    "ALL",
     "Augment",
     "Batches",
     "Compose",
     "Examples",
     "Flip",
     "ImageData",
+    "Share",
     "Shift",
     "TensorData",
     "batches",

@@ -51,19 +51,20 @@ class FolderData:
     def read(self, parts: Sequence[Tensor], generator: Generator | None) -> Iterator[Tensor]:
         """The pictures at each of some runs of positions.
 
-        Each picture's changes are drawn from a seed of its own, so that they do not depend on who reads it.
+        Each picture's changes are drawn from a seed of its own, so that they do not depend on who reads it, or on
+        what else is read.
         """
         random = generator is not None and self.random is not None
-        seeds = torch.randint(2**62, (sum(map(len, parts)),), generator=generator).tolist() if random else None
-        pictures = _Pictures(self, seeds)
-        count, indices = 0, []
-        for index in parts:
-            # A position and, where chance is wanted, the place of its seed.
-            indices.append([(position, count + k) for k, position in enumerate(index.tolist())])
-            count += len(index)
+        seeds = torch.randint(2**62, (len(self),), generator=generator).tolist() if random else None
         # A generator of its own: the loader would draw from the one that all else depends on.
-        yield from DataLoader(
-            pictures, batch_sampler=indices, num_workers=self.workers, generator=Generator(), pin_memory=False
+        return iter(
+            DataLoader(
+                _Pictures(self, seeds),
+                batch_sampler=[index.tolist() for index in parts],
+                num_workers=self.workers,
+                generator=Generator(),
+                pin_memory=False,
+            )
         )
 
     def unchanged(self) -> FolderData:
@@ -72,16 +73,16 @@ class FolderData:
 
     def first(self) -> Tensor:
         """The first picture as a batch of one."""
-        return _Pictures(self, None)[0, 0].unsqueeze(0)
+        return _Pictures(self, None)[0].unsqueeze(0)
 
 
 class _Pictures(Dataset[Tensor]):
     def __init__(self, data: FolderData, seeds: list[int] | None) -> None:
         self._data, self._seeds = data, seeds
 
-    def __getitem__(self, at: tuple[int, int]) -> Tensor:
+    def __getitem__(self, at: int) -> Tensor:
         data = self._data
-        path, _ = data.folder.samples[int(data.positions[at[0]])]
+        path, _ = data.folder.samples[int(data.positions[at])]
         try:
             picture = data.folder.loader(path)
         except OSError as error:
@@ -90,7 +91,7 @@ class _Pictures(Dataset[Tensor]):
             found: Tensor = data.plain(picture)
             return found
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seeds[at[1]])
+            torch.manual_seed(self._seeds[at])
             changed: Tensor = data.random(picture)
         return changed
 

@@ -26,7 +26,8 @@ class Examples(Protocol):
 
         Args:
             parts: positions, a batch each.
-            generator: source of whatever is random about the reading itself; None reads plainly.
+            generator: source of whatever is random about the reading itself, which is drawn at the call and does not
+                depend on `parts`; None reads plainly.
         """
 
     def unchanged(self) -> Examples:

@@ -18,7 +18,7 @@ from tighten.engine.prepare import prepare
 from tighten.engine.run import planned_facts
 from tighten.engine.sharing import ByRule, ByTradeoff, file_size
 from tighten.engine.trainer import Trainer
-from tighten.errors import PlanError
+from tighten.errors import PlanError, RunError
 from tighten.recipes import Recipe
 from tighten.sensing import foreseen
 
@@ -60,6 +60,8 @@ def allocate(
         recipe = recipe.starting_from(str(weights))
     seed = recipe.seed if seed is None else seed
     trainer = prepare(recipe, root=root, download=download, seed=seed, listener=listener or Listener())
+    if trainer.processes.count > 1:
+        raise RunError("budgets are shared in one process: start `tighten allocate` without a launcher")
     names = _names(recipe, trainer.model)
     if rule is not None:
         budget.check({name: w.numel() for name, w in sites.tensors(trainer.model, names).items()})
@@ -84,8 +86,7 @@ def _names(recipe: Recipe, model: nn.Module) -> list[str]:
 
 def _batches(trainer: Trainer, seed: int, augment: bool) -> Iterator[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(seed)
-    device = trainer.accelerator.device
     while True:
         changed = trainer.augment if augment else None
         for inputs, targets in batches(trainer.data.train, trainer.batch_size, generator, changed):
-            yield inputs.to(device), targets.to(device)
+            yield inputs.to(trainer.device), targets.to(trainer.device)

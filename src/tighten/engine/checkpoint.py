@@ -56,12 +56,13 @@ def save_alone(path: Path, state: dict[str, Any]) -> None:
     write(path, _packed(state))
 
 
-def load(path: Path, device: torch.device, note: Callable[[str], None]) -> dict[str, Any] | None:
+def load(path: Path, note: Callable[[str], None]) -> dict[str, Any] | None:
     """The last checkpoint that is whole, None where none was ever written; nothing in a file is executed.
+
+    Its tensors are in main memory.
 
     Args:
         path: what `save` was given.
-        device: where its tensors go.
         note: is told of a damaged checkpoint that another one takes the place of.
 
     Raises:
@@ -72,7 +73,7 @@ def load(path: Path, device: torch.device, note: Callable[[str], None]) -> dict[
     damage: list[str] = []
     for file in found:
         try:
-            state: dict[str, Any] = _read(file, device)
+            state: dict[str, Any] = _read(file)
         except Exception as error:
             damage.append(str(error).partition("\n")[0] or type(error).__name__)
             continue
@@ -101,12 +102,12 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path, device: torch.device) -> Any:
+def _read(path: Path) -> Any:
     # torch.load does not look at the checksums of what it reads.
     with zipfile.ZipFile(path) as archive:
         if (wrong := archive.testzip()) is not None:
             raise zipfile.BadZipFile(f"its part '{wrong}' was changed")
-    return torch.load(path, map_location=device, weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _beside(path: Path, what: str) -> Path:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tighten.engine import checkpoint
-from tighten.engine.evaluate import accuracy
 from tighten.engine.precision import Precision
 from tighten.engine.trainer import Trainer
 from tighten.recipes import Recipe
@@ -37,7 +37,7 @@ def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> 
     last epoch. A model that already holds trained weights of a file is left as it is.
     """
     if recipe.dense.weights is not None:
-        found = accuracy(trainer.model, trainer.data.validation)
+        found = trainer.accuracy(trainer.data.validation)
         trainer.listener.note(f"dense network read from {recipe.dense.weights}: validation {found:.2f} %")
         return Dense(False, [])
     path = folder / f"{recipe.model.rpartition(':')[2].lower()}-{_key(recipe, trainer.precision, seed)}.pt"
@@ -45,7 +45,7 @@ def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> 
     steps = trainer.steps_per_epoch * recipe.dense.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step / steps))
     first, history = 0, []
-    state = checkpoint.load(path, trainer.accelerator.device, trainer.listener.note)
+    state = trainer.processes.first(lambda: checkpoint.load(path, trainer.listener.note))
     if state is not None:
         trainer.model.load_state_dict(state["model"])
         # Older files hold no history.
@@ -54,8 +54,8 @@ def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> 
             return Dense(True, history)
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
-        trainer.generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["torch"].cpu())
+        trainer.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
     trainer.listener.stage("dense", recipe.dense.epochs, trainer.steps_per_epoch, first)
     for number in range(first + 1, recipe.dense.epochs + 1):
         epoch = trainer.epoch("dense", number, recipe.dense, optimizer, scheduler)
@@ -69,7 +69,7 @@ def dense_network(trainer: Trainer, recipe: Recipe, seed: int, folder: Path) -> 
                 "generator": trainer.generator.get_state(),
                 "torch": torch.get_rng_state(),
             }
-        checkpoint.save(path, state)
+        trainer.processes.first(partial(checkpoint.save, path, state))
     return Dense(False, history)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from tighten.errors import RunError
 
 
-def check_folder(out: Path, kept: Path, ours: str, resume: bool) -> None:
-    """Nothing, where a run may work in the folder `out`.
+def check_folder(out: Path, kept: Path, ours: str, resume: bool) -> str:
+    """The text `ours`, where a run may work in the folder `out`.
 
     Args:
         out: the folder; it need not exist.
@@ -33,3 +33,4 @@ def check_folder(out: Path, kept: Path, ours: str, resume: bool) -> None:
             )
     elif out.exists() and any(out.iterdir()):
         raise RunError(f"'{out}' is not empty and no run folder: choose another --out")
+    return ours

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from tighten.data import ImageData
@@ -15,13 +14,22 @@ from tighten.engine.augmentation import augmentation
 from tighten.engine.events import Listener
 from tighten.engine.precision import resolve
 from tighten.engine.pretrained import Pretrained
+from tighten.engine.processes import Processes
 from tighten.engine.trainer import Trainer
-from tighten.errors import RecipeError, RunError
+from tighten.errors import RecipeError
 from tighten.imports import call_named, load_named
 from tighten.recipes import Recipe
 
 
-def prepare(recipe: Recipe, *, root: Path | None, download: bool, seed: int, listener: Listener) -> Trainer:
+def prepare(
+    recipe: Recipe,
+    *,
+    root: Path | None,
+    download: bool,
+    seed: int,
+    listener: Listener,
+    processes: Processes | None = None,
+) -> Trainer:
     """The trainer of a recipe; its model is new, or holds the trained weights that the recipe names.
 
     Args:
@@ -30,38 +38,45 @@ def prepare(recipe: Recipe, *, root: Path | None, download: bool, seed: int, lis
         download: fetch the data set where it is missing.
         seed: of all chance.
         listener: hears of progress.
+        processes: that work together; None: this one, and those that a launcher started with it.
 
     Raises:
         TightenError: a name leads nowhere or to something else, or the data or weights are missing or damaged.
     """
-    weights = None if recipe.dense.weights is None else Pretrained.open(Path(recipe.dense.weights))
+    processes = processes or Processes()
     chance = {"validation": recipe.validation, "seed": seed}
-    data = load_data(recipe.data, recipe.data_settings, root, download=download, **chance)
+    for turn in (True, False):  # one of a machine may have to fetch the data, the others find it there
+        with processes.together():
+            if processes.accelerator.is_local_main_process is turn:
+                data = load_data(recipe.data, recipe.data_settings, root, download=download and turn, **chance)
+    with processes.together():
+        model = _model(recipe, seed)
+        _optimizer(recipe, model, 1e-3)  # what cannot be made is told before anything is trained
+        augment = augmentation(recipe.augment, data)
+    if processes.device.type != "cpu":
+        data = data.to(processes.device)
+    return Trainer(
+        model=model.to(processes.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        data=data,
+        processes=processes,
+        batch_size=recipe.batch_size,
+        generator=torch.Generator().manual_seed(seed),
+        augment=augment,
+        optimizer=lambda net, learning_rate: _optimizer(recipe, net, learning_rate),
+        listener=listener,
+        precision=resolve(recipe.precision, processes.device),
+    )
+
+
+def _model(recipe: Recipe, seed: int) -> nn.Module:
+    weights = None if recipe.dense.weights is None else Pretrained.open(Path(recipe.dense.weights))
     torch.manual_seed(seed)
-    # Its own mixed precision is set once for a whole process; the trainer sees to that.
-    accelerator = Accelerator(mixed_precision="no")
-    if accelerator.num_processes > 1:
-        raise RunError("`tighten` works in one process: start it without a launcher")
     model = call_named(recipe.model, "model")
     if not isinstance(model, nn.Module):
         raise RecipeError(f"the model '{recipe.model}' makes a {type(model).__name__}, not a torch.nn.Module")
     if weights is not None:
         weights.load_into(model)
-    if accelerator.device.type != "cpu":
-        data = data.to(accelerator.device)
-    model = model.to(accelerator.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _optimizer(recipe, model, 1e-3)  # what cannot be made is told before anything is trained
-    return Trainer(
-        model=model,
-        data=data,
-        accelerator=accelerator,
-        batch_size=recipe.batch_size,
-        generator=torch.Generator().manual_seed(seed),
-        augment=augmentation(recipe.augment, data),
-        optimizer=lambda net, learning_rate: _optimizer(recipe, net, learning_rate),
-        listener=listener,
-        precision=resolve(recipe.precision, accelerator.device),
-    )
+    return model
 
 
 def _optimizer(recipe: Recipe, net: nn.Module, learning_rate: float) -> torch.optim.Optimizer:

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from tighten.artifact import Artifact
+from tighten.artifact import state_dict
 from tighten.errors import RunError, TightenError
 from tighten.imports import load_named
 
@@ -163,7 +163,7 @@ def _torch(path: Path) -> Mapping[Any, Any]:
 
 
 def _tight(path: Path) -> dict[str, Tensor]:
-    return Artifact.open(path).state_dict()
+    return state_dict(path)
 
 
 def _first_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ def priced(plan: Plan, trainer: Trainer) -> Plan:
     """
     if not any(stage.budget is not None and stage.budget.macs is not None for stage in plan):
         return plan
-    example = trainer.data.train.first().to(trainer.accelerator.device)
+    example = trainer.data.train.first().to(trainer.device)
     per_weight = macs_per_weight(trainer.model, example)
     return Plan(
         [

@@ -13,7 +13,6 @@ from tighten import sites
 from tighten.artifact import Artifact, load
 from tighten.engine import checkpoint
 from tighten.engine.dense import dense_network
-from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.folder import check_folder
 from tighten.engine.identity import identity
@@ -21,6 +20,7 @@ from tighten.engine.latency import keep_latency
 from tighten.engine.memory import Memory
 from tighten.engine.prepare import prepare
 from tighten.engine.prices import priced
+from tighten.engine.processes import Processes
 from tighten.engine.provenance import provenance
 from tighten.engine.recover import Recovery
 from tighten.engine.stage import Pending, train_stage
@@ -90,6 +90,7 @@ def run(
 
     The folder gets `recipe.toml`, `checkpoint.pt` (after each epoch), `log.jsonl`, `stages.json` (after each stage),
     `net.tight`, `result.json` and `report.html`; the dense network is kept beside the folder for other runs.
+    Under `torchrun` or `accelerate launch` the processes share each batch; the first one writes.
 
     Args:
         recipe, text: what to do, and the TOML that says so.
@@ -108,6 +109,7 @@ def run(
     Raises:
         TightenError: whatever cannot be done, told before anything is lost.
     """
+    processes = Processes()
     recipe = recipe.with_effort(effort)
     if weights is not None:
         recipe = recipe.starting_from(str(weights))
@@ -119,14 +121,15 @@ def run(
         start=start,
         dense_folder=dense_folder or out.parent / ".dense",
         effort=effort,
-        listener=listener or Listener(),
+        processes=processes,
+        listener=processes.heard(listener or Listener()),
         timed=timed,
     )
-    kept, ours = out / "recipe.toml", f"# seed {job.seed}\n{effort_line(effort)}{identity(recipe)}{text}"
-    check_folder(out, kept, ours, resume)
+    kept, head = out / "recipe.toml", f"# seed {job.seed}\n{effort_line(effort)}"
+    ours = processes.first(lambda: check_folder(out, kept, f"{head}{identity(recipe)}{text}", resume))
     job.prepare(download)
     # Only now: a run that could not begin leaves nothing behind that stands in the way of the next try.
-    checkpoint.write(kept, ours.encode())
+    processes.first(lambda: checkpoint.write(kept, ours.encode()))
     return job.carry_out()
 
 
@@ -141,11 +144,12 @@ class _Job:
         start: Path | None,
         dense_folder: Path,
         effort: float,
+        processes: Processes,
         listener: Listener,
         timed: bool,
     ) -> None:
         self.recipe, self.out, self.seed, self.root = recipe, out, seed, root
-        self.effort, self.timed = effort, timed
+        self.effort, self.timed, self.processes = effort, timed, processes
         self.start, self.dense_folder, self.listener = start, dense_folder, listener
         self.memory = Memory(out / "stages.json")
         self.recovery = Recovery(recipe.recover)
@@ -153,7 +157,14 @@ class _Job:
         self.history: list[dict[str, Any]] = []
 
     def prepare(self, download: bool) -> None:
-        self.trainer = prepare(self.recipe, root=self.root, download=download, seed=self.seed, listener=self.listener)
+        self.trainer = prepare(
+            self.recipe,
+            root=self.root,
+            download=download,
+            seed=self.seed,
+            listener=self.listener,
+            processes=self.processes,
+        )
         self.plan = priced(self.recipe.plan(), self.trainer)
         self.session = self._session(None)
 
@@ -172,7 +183,7 @@ class _Job:
         if self.dense.found:
             self.listener.note(f"dense network taken from {self.dense_folder}")
         trainer.keep_teacher()
-        self.dense_accuracy = accuracy(trainer.model, trainer.data.test)
+        self.dense_accuracy = trainer.accuracy(trainer.data.test)
         # From here on chance does not depend on whether the dense network was trained or found.
         torch.manual_seed(self.seed + 1)
         trainer.generator.manual_seed(self.seed + 1)
@@ -194,7 +205,8 @@ class _Job:
         return self._result()
 
     def _remember(self, name: str, validation: float) -> None:
-        self.memory.keep(name, validation, self.session, planned_facts(self.recipe))
+        facts = planned_facts(self.recipe)
+        self.processes.first(lambda: self.memory.keep(name, validation, self.session, facts))
 
     def _keep(self, epoch: Epoch, within: Pending | None) -> None:
         self.seconds += epoch.seconds
@@ -203,10 +215,13 @@ class _Job:
         if within is not None:
             self._checkpoint(within)
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
-        checkpoint.write(self.out / "log.jsonl", lines.encode())
+        self.processes.first(lambda: checkpoint.write(self.out / "log.jsonl", lines.encode()))
         self.listener.epoch(epoch)
 
     def _checkpoint(self, within: Pending | None) -> None:
+        self.processes.first(lambda: self._write_checkpoint(within))
+
+    def _write_checkpoint(self, within: Pending | None) -> None:
         model = self.trainer.model.state_dict()
         # A checkpoint is there to go on from.
         sites.check_finite({n: t for n, t in model.items() if t.is_floating_point()}, "at the end of an epoch")
@@ -231,10 +246,10 @@ class _Job:
             name: of its file.
             tries: of each stage; None leaves them to the checkpoint.
         """
-        state = checkpoint.load(self.out / name, self.trainer.accelerator.device, self.listener.note)
+        state = self.processes.first(lambda: checkpoint.load(self.out / name, self.listener.note))
         if state is None:
             start = "dense" if self.start is None else "start"
-            self._remember(start, accuracy(self.trainer.model, self.trainer.data.validation))
+            self._remember(start, self.trainer.accuracy(self.trainer.data.validation))
             self._checkpoint(None)
             return None
         self.trainer.model.load_state_dict(state["model"])
@@ -245,8 +260,8 @@ class _Job:
         if state["session"]["active"] is not None and (stage := next(iter(self.session), None)) is not None:
             times = self.recovery.tries.get(stage.index, 0) - before.get(stage.index, 0)
             self.recovery.weaken(stage.solver.state, times)
-        self.trainer.generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["torch"].cpu())
+        self.trainer.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
         self.history, self.seconds = state["history"], state["seconds"]
         self.memory.restore(self.session.done)
         within: Pending | None = state["within"]
@@ -276,18 +291,22 @@ class _Job:
         # What is folded away of a file with a budget of bytes would only leave room that nothing uses any more.
         if all(stage.budget is None or stage.budget.bytes is None for stage in recipe.stages):
             self._fold()
-        final = accuracy(trainer.model, trainer.data.test)
+        final = trainer.accuracy(trainer.data.test)
         claims = {"accuracy": round(final, 4), "dense": round(self.dense_accuracy, 4)}
         file = self.out / "net.tight"
         artifact = self.session.artifact({**recipe.facts(), "claims": claims})
-        artifact.save(file)
-        validation = accuracy(trainer.model, trainer.data.validation)
+        validation = trainer.accuracy(trainer.data.validation)
         figures, epochs = report(artifact), len(self.history)
         result = Result(figures, self.dense_accuracy, final, validation, epochs, self.seconds, file, self.effort)
-        checkpoint.write_json(self.out / "result.json", self._facts(result))
-        if self.timed:
-            keep_latency(trainer.model, trainer.data.test.first(), self.out, self.listener)
-        self.listener.note(f"drawn: {write_report(self.out)}")
+
+        def write() -> None:
+            artifact.save(file)
+            checkpoint.write_json(self.out / "result.json", self._facts(result))
+            if self.timed:
+                keep_latency(trainer.model, trainer.data.test.first(), self.out, self.listener)
+            self.listener.note(f"drawn: {write_report(self.out)}")
+
+        self.processes.first(write)
         return result
 
     def _fold(self) -> None:
@@ -308,6 +327,7 @@ class _Job:
             "epochs": result.epochs,
             "dense_epochs": self.recipe.dense.epochs,
             "precision": self.trainer.precision,
+            "processes": self.processes.count,
             "seconds": round(result.seconds, 1),
             "report": result.report.to_data(),
             **provenance(self.root, self.recipe.dense.weights, self.start),

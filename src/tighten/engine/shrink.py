@@ -13,12 +13,12 @@ from tighten.allocation.budget import PLAIN_BITS
 from tighten.artifact import Artifact, load
 from tighten.engine import checkpoint
 from tighten.engine.dense import dense_network
-from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Listener
 from tighten.engine.folder import check_folder
 from tighten.engine.identity import identity
 from tighten.engine.latency import keep_latency
 from tighten.engine.prepare import prepare
+from tighten.engine.processes import Processes
 from tighten.engine.run import planned_facts, run
 from tighten.engine.way import Kind, Walked, Way
 from tighten.recipes import Recipe, StageTable
@@ -60,17 +60,19 @@ def shrink(
     Raises:
         TightenError: whatever cannot be done, told before anything is lost.
     """
+    processes = Processes()
     if weights is not None:
         recipe = recipe.starting_from(str(weights))
     if recipe.shrink.biases is None:
         biases = goal is not None and goal.bytes is not None
         recipe = recipe.model_copy(update={"shrink": recipe.shrink.model_copy(update={"biases": biases})})
-    walk = _Walk(recipe, out, recipe.seed if seed is None else seed, root, goal, bits, listener or Listener())
+    heard = processes.heard(listener or Listener())
+    walk = _Walk(recipe, out, recipe.seed if seed is None else seed, root, goal, bits, processes, heard)
     asked = {"seed": walk.seed, "gate": asdict(gate), "goal": goal and asdict(goal), "bits": bits}
-    kept, ours = out / "shrink.toml", f"# {json.dumps(asked, default=str)}\n{identity(recipe)}{text}"
-    check_folder(out, kept, ours, resume)
+    kept, head = out / "shrink.toml", f"# {json.dumps(asked, default=str)}\n"
+    ours = processes.first(lambda: check_folder(out, kept, f"{head}{identity(recipe)}{text}", resume))
     search = walk.prepare(gate, download)
-    checkpoint.write(kept, ours.encode())
+    processes.first(lambda: checkpoint.write(kept, ours.encode()))
     return walk.carry_out(search)
 
 
@@ -83,10 +85,11 @@ class _Walk:
         root: Path | None,
         goal: Budget | None,
         bits: int | None,
+        processes: Processes,
         listener: Listener,
     ) -> None:
         self.recipe, self.out, self.seed, self.root = recipe, out, seed, root
-        self.goal, self.bits, self.listener = goal, bits, listener
+        self.goal, self.bits, self.processes, self.listener = goal, bits, processes, listener
         self.record = out / "way.json"
         self.fewest = 1
         self.dense_folder = out.parent / ".dense"
@@ -94,7 +97,12 @@ class _Walk:
     def prepare(self, gate: Gate, download: bool) -> Search:
         """The dense network, trained or found, measured; and the search that starts from it."""
         self.trainer = trainer = prepare(
-            self.recipe, root=self.root, download=download, seed=self.seed, listener=self.listener
+            self.recipe,
+            root=self.root,
+            download=download,
+            seed=self.seed,
+            listener=self.listener,
+            processes=self.processes,
         )
         table = self.recipe.shrink
         named = sites.select(trainer.model, table.open_sets())
@@ -112,16 +120,15 @@ class _Walk:
             last = self._recipe(table.prune(self._budget(goal), "last"))
             Session(trainer.model, last.plan(), steps_per_epoch=trainer.steps_per_epoch, facts=planned_facts(last))
         dense_network(trainer, self.recipe, self.seed, self.dense_folder)
-        dense = accuracy(trainer.model, trainer.data.validation)
+        dense = trainer.accuracy(trainer.data.validation)
         search = replace(search, dense=dense)
-        self.way = Way(entries, dense, accuracy(trainer.model, trainer.data.test), search.least)
+        self.way = Way(entries, dense, trainer.accuracy(trainer.data.test), search.least)
         return search
 
     def carry_out(self, search: Search) -> Way:
         """All steps that are still to be made."""
         self.listener.note(f"dense: validation {search.dense:.2f} %, the gate is at {search.least:.2f} %")
-        if self.record.exists():
-            self.way = Way.load(self.record)
+        self.way = self.processes.first(lambda: Way.load(self.record) if self.record.exists() else self.way)
         table = self.recipe.shrink
         while (size := search.next(pruned := self._steps("prune"))) is not None:
             if not self._in_bytes and size < self.fewest:
@@ -182,9 +189,10 @@ class _Walk:
         )
         kept = sum(site.kept for site in result.report.sites)
         found = Walked(
-            size=size if self._in_bytes else kept,
+            size=size if self._in_bytes or not kept else kept,
             accuracy=result.validation_accuracy,
-            passed=search.passes(result.validation_accuracy),
+            # Weights that lead nowhere are folded away: a gate may be so wide that a network of none would pass.
+            passed=kept > 0 and search.passes(result.validation_accuracy),
             name=name,
             kind=kind,
             origin="" if origin is None else origin.name,
@@ -195,7 +203,7 @@ class _Walk:
             seconds=result.seconds,
         )
         self.way = replace(self.way, steps=(*self.way.steps, found))
-        self.way.save(self.record)
+        self.processes.first(lambda: self.way.save(self.record))
         verdict = "passes" if found.passed else "does not pass, back to the step before"
         self.listener.note(f"{name}: {found.kept:,} kept, validation {found.accuracy:.2f} %: {verdict}")
         return found
@@ -204,16 +212,19 @@ class _Walk:
         return self.out / name / "net.tight"
 
     def _finished(self, best: Walked | None) -> Way:
+        self.way = replace(self.way, best="" if best is None else best.name)
+        self.processes.first(lambda: self._write(best))
+        return self.way
+
+    def _write(self, best: Walked | None) -> None:
         if best is not None:
             Artifact.open(self._file(best.name)).save(self.out / "net.tight")
             load(self.out / "net.tight", self.trainer.model)
             example = self.trainer.data.test.first()
             keep_latency(self.trainer.model, example, self.out / best.name, self.listener)
-        self.way = replace(self.way, best="" if best is None else best.name)
         self.way.save(self.record)
         points = [
             Point(s.bytes, s.accuracy, f"{s.name.removeprefix('step-')} {s.kind}", s.passed) for s in self.way.steps
         ]
         pareto(points, self.way.least, self.way.dense, self.out / "way.png", self.recipe.name)
         self.listener.note(f"drawn: {write_report(self.out)}")
-        return self.way

@@ -9,7 +9,6 @@ from typing import Any
 from tighten.attach import ActiveStage
 from tighten.engine.average import Average
 from tighten.engine.batch_norm import EXAMPLES, reestimate
-from tighten.engine.evaluate import accuracy
 from tighten.engine.events import Epoch
 from tighten.engine.trainer import Trainer
 from tighten.recipes import StageTable
@@ -45,7 +44,7 @@ def train_stage(
         scheduler.base_lrs = [table.learning_rate for _ in optimizer.param_groups]
         for group in optimizer.param_groups:
             group |= {"lr": table.learning_rate * stage.learning_rate_factor, "initial_lr": table.learning_rate}
-    wrapped = trainer.accelerator.prepare_optimizer(optimizer)
+    wrapped = trainer.processes.accelerator.prepare_optimizer(optimizer)
     trainer.listener.stage(str(stage), table.epochs, trainer.steps_per_epoch, stage.start_epoch)
     with stage.attached(optimizer) as solver:
         # After the stage's own hook: what is averaged is held.
@@ -68,7 +67,9 @@ def train_stage(
         hook.remove()
         average.put_into(trainer.model)
     if stage.solver.stage.method.commits:
-        reestimate(trainer.model, trainer.inputs(EXAMPLES))
-    found = accuracy(trainer.model, trainer.data.validation)
+        with trainer.processes.together():
+            reestimate(trainer.model, trainer.inputs(EXAMPLES))
+        trainer.processes.share_buffers(trainer.model)
+    found = trainer.accuracy(trainer.data.validation)
     trainer.listener.note(f"{stage} ended: validation {found:.2f} %")
     return found

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from tighten.data import Augment, ImageData, batches
-from tighten.engine.evaluate import accuracy
+from tighten.data import Augment, Examples, ImageData, batches
+from tighten.engine.evaluate import correct
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.precision import Precision
+from tighten.engine.processes import Processes
 from tighten.errors import TrainingError
 from tighten.recipes import Distill, Training
 
@@ -27,10 +27,10 @@ class Trainer:
     """A model with its data and its source of chance.
 
     Args:
-        model: the network, on the accelerator's device.
+        model: the network, on the device.
         data: train, validation and test examples.
-        accelerator: the device.
-        batch_size: examples per step.
+        processes: those that train it together.
+        batch_size: examples per step, of all processes.
         generator: all chance of order and augmentation.
         augment: random changes to training batches.
         optimizer: gives an optimizer for the model at a learning rate.
@@ -41,7 +41,7 @@ class Trainer:
 
     model: nn.Module
     data: ImageData
-    accelerator: Accelerator
+    processes: Processes
     batch_size: int
     generator: torch.Generator
     augment: Augment | None
@@ -49,6 +49,14 @@ class Trainer:
     listener: Listener
     teacher: nn.Module | None = None
     precision: Precision = "fp32"
+
+    def __post_init__(self) -> None:
+        self._training = self.processes.training(self.model)
+
+    @property
+    def device(self) -> torch.device:
+        """What the network is computed on."""
+        return self.processes.device
 
     @property
     def steps_per_epoch(self) -> int:
@@ -62,7 +70,18 @@ class Trainer:
         for number, (inputs, _) in enumerate(batches(self.data.train.unchanged(), self.batch_size, order)):
             if number * self.batch_size >= most:
                 return
-            yield inputs.to(self.accelerator.device)
+            yield inputs.to(self.device)
+
+    def accuracy(self, data: Examples) -> float:
+        """The share of examples that the model gets right, in percent, counted by all processes together.
+
+        Raises:
+            DataError: one of them cannot read its examples.
+        """
+        right = 0
+        with self.processes.together():
+            right = correct(self.model, data, self.processes.share)
+        return 100 * self.processes.total(right) / len(data)
 
     def keep_teacher(self) -> None:
         """The model as it is now, kept to learn from."""
@@ -75,43 +94,59 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is not finite.
+            DataError: a process cannot read its examples.
         """
         start, total = time.perf_counter(), 0.0
         self.model.train()
-        device = self.accelerator.device
-        augment = self.augment if training.augment else None
-        data = self.data.train if training.augment else self.data.train.unchanged()
-        for inputs, targets in batches(data, self.batch_size, self.generator, augment):
-            loss = self._loss(inputs.to(device), targets.to(device), training.distill)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"the loss is {value} in epoch {number} of '{name}': lower the learning rate or rho in the recipe"
-                )
-            optimizer.zero_grad()
-            self.accelerator.backward(loss)
-            optimizer.step()
-            scheduler.step()
-            total += value * len(targets)
-            self.listener.step(value)
+        with self.processes.own_chance():
+            for inputs, targets, size in self._batches(training.augment):
+                # Of the loss of the whole batch; the gradients of all processes are averaged.
+                part = len(targets) / size
+                if not len(targets):  # all processes go through the network, or none
+                    inputs, targets = self.data.train.first(), torch.zeros(1, dtype=torch.int64)
+                loss = part * self._loss(inputs.to(self.device), targets.to(self.device), training.distill)
+                value = self.processes.total(loss.item())
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"the loss is {value} in epoch {number} of '{name}': "
+                        "lower the learning rate or rho in the recipe"
+                    )
+                optimizer.zero_grad()
+                self.processes.accelerator.backward(self.processes.count * loss)
+                optimizer.step()
+                scheduler.step()
+                total += value * size
+                self.listener.step(value)
+        self.processes.share_buffers(self.model)
         return Epoch(
             stage=name,
             epoch=number,
             epochs=training.epochs,
             loss=total / len(self.data.train),
-            accuracy=accuracy(self.model, self.data.validation),
+            accuracy=self.accuracy(self.data.validation),
             rho=0.0,
             primal=0.0,
             dual=0.0,
             seconds=time.perf_counter() - start,
         )
 
+    def _batches(self, augmented: bool) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Inputs and targets of this process, and the examples of the whole batch."""
+        augment = self.augment if augmented else None
+        data = self.data.train if augmented else self.data.train.unchanged()
+        loader = batches(data, self.batch_size, self.generator, augment, self.processes.share)
+        turns = iter(loader)
+        for size in loader.sizes:
+            with self.processes.together():
+                inputs, targets = next(turns)
+            yield inputs, targets, size
+
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _loss(self, inputs: Tensor, targets: Tensor, distill: Distill | None) -> Tensor:
         with self._autocast():
-            outputs = self.model(inputs)
+            outputs = self._training(inputs)
         loss = F.cross_entropy(outputs.float(), targets)
         if distill is None or self.teacher is None:
             return loss

@@ -5,5 +5,6 @@ from tighten.methods.base import Method, Problem, State
 from tighten.methods.exchange import Exchange
 from tighten.methods.freeze import Freeze
 from tighten.methods.masked import Masked
+from tighten.methods.straight_through import StraightThrough
 
-__all__ = ["Admm", "Exchange", "Freeze", "Masked", "Method", "Problem", "State"]
+__all__ = ["Admm", "Exchange", "Freeze", "Masked", "Method", "Problem", "State", "StraightThrough"]

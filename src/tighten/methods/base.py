@@ -70,6 +70,7 @@ class State:
         dual: per site, |Z - Z before| / |Z| at the last update.
         gradient_sums, gradient_squares: per site, sums of the gradients since the last update, and of their squares.
         listened: over how many steps.
+        latents: per site, V, of which the weights are the projection.
     """
 
     step: int = 0
@@ -84,6 +85,7 @@ class State:
     gradient_sums: dict[str, Tensor] = field(default_factory=dict)
     gradient_squares: dict[str, Tensor] = field(default_factory=dict)
     listened: int = 0
+    latents: dict[str, Tensor] = field(default_factory=dict)
 
     def point(self, name: str) -> Code:
         """The point Z of a site."""
@@ -129,6 +131,14 @@ class Method(ABC):
     @abstractmethod
     def start(self, problem: Problem) -> State:
         """The state before the first step."""
+
+    def before_step(self, problem: Problem, state: State) -> None:
+        """The method's work between the backward pass and the optimizer step."""
+        return
+
+    def undo_step(self, problem: Problem, state: State) -> None:
+        """What `before_step` did to the weights, undone: the optimizer skipped the step."""
+        return
 
     def after_step(self, problem: Problem, state: State) -> bool:
         """The method's work after an optimizer step, which `state.step` already counts: did the state change?"""

@@ -16,7 +16,7 @@ from tighten.methods.support import Support
 from tighten.sets import Set
 from tighten.sets.part import Part
 
-TENSORS = ("targets", "fixed", "gradient_sums", "gradient_squares")
+TENSORS = ("targets", "fixed", "gradient_sums", "gradient_squares", "latents")
 """The fields of a state that hold a tensor of each site."""
 
 

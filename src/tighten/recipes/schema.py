@@ -19,6 +19,8 @@ from tighten.sets import Set, from_data
 from tighten.sites import Selector
 from tighten.suggest import nearest
 
+METHODS = (methods.Admm, methods.Exchange, methods.Freeze, methods.Masked, methods.StraightThrough)
+
 
 class Dense(Training):
     """Where the network to compress comes from: a file of trained weights, or training from nothing.
@@ -163,7 +165,7 @@ def _selector(site: str) -> Selector:
 def _method(data: dict[str, Any]) -> methods.Method:
     settings = dict(data)
     name = settings.pop("name", None)
-    choices = {m.__name__: m for m in (methods.Admm, methods.Exchange, methods.Freeze, methods.Masked)}
+    choices = {m.__name__: m for m in METHODS}
     if name not in choices:
         raise RecipeError(f"unknown method '{name}'{nearest(str(name), choices)}; give one of {', '.join(choices)}")
     kind = choices[name]

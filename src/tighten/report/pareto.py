@@ -69,7 +69,9 @@ def draw(axes: Axes, points: Sequence[Point], gate: float | None, dense: float |
     front = _front([p for p in points if p.passed])
     axes.step([p.bytes for p in front], [p.accuracy for p in front], where="post", color=MAIN, linewidth=1)
     for p in points:
-        axes.annotate(p.label, (p.bytes, p.accuracy), (4, 5), textcoords="offset points", fontsize=8, color=INK)
+        # The end lies close to the stage before it: its name goes below.
+        place = (4, -11) if p.label == "end" else (4, 5)
+        axes.annotate(p.label, (p.bytes, p.accuracy), place, textcoords="offset points", fontsize=8, color=INK)
     for level, name in ((dense, "dense"), (gate, "gate")):
         if level is not None:
             axes.axhline(level, color=MUTED, linewidth=0.8, linestyle="--")

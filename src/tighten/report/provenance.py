@@ -51,15 +51,17 @@ def commands(found: Run | Shrunk, last: Run | None) -> list[tuple[str, str]]:
     typed = [("Again, in a new folder", [what, str(folder / name), *more, *given, *weights, "--out", str(again)])]
     file = folder / "net.tight"
     if file.exists():
-        typed.append(("The file held to its promises", ["verify", str(file), *given, *_model(last)]))
+        typed.append(("The file held to its promises", ["verify", str(file), *given, *_named(last)]))
     typed.append(("This page drawn again", ["report", str(folder)]))
     return [(does, shlex.join(["tighten", *words])) for does, words in typed]
 
 
-def _model(last: Run | None) -> list[str]:
+def _named(last: Run | None) -> list[str]:
     """Code that a file names is only run where it is named again."""
-    model = last.artifact.meta.get("model") if last is not None else None
-    return ["--model", model] if isinstance(model, str) and not model.startswith("tighten.zoo:") else []
+    meta = last.artifact.meta if last is not None else {}
+    asked = (("--model", meta.get("model"), "tighten.zoo:"), ("--source", meta.get("data"), "tighten.data:"))
+    foreign = [(option, path) for option, path, ours in asked if isinstance(path, str) and not path.startswith(ours)]
+    return [word for pair in foreign for word in pair]
 
 
 def _asked(recipe: str) -> list[str]:

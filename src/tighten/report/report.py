@@ -11,6 +11,7 @@ import torch
 from tighten.artifact import Artifact, Sizes
 from tighten.codes import Code, Indexed, Sparse
 from tighten.notebook import table
+from tighten.report.bars import SIGNS, bar
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,15 @@ class Report:
         return {**asdict(self), **counts, **rates}
 
     def _repr_html_(self) -> str:
+        most = max((s.bytes for s in self.sites), default=0) or 1
         rows = [
             (s.name, f"{s.weights:,}", f"{s.kept:,}", f"{s.rate:.1f}x", "free" if s.levels is None else str(s.levels),
-             str(s.bits), f"{s.bytes:,}")
+             str(s.bits), f"{s.bytes:,}", bar([100 * b / most for b in (s.positions, s.values, s.tables)], 20))
             for s in self.sites
         ]  # fmt: skip
-        return table(("site", "weights", "kept", "rate", "levels", "bits", "bytes"), rows, str(self).splitlines()[-1])
+        parts = ", ".join(map(" ".join, zip(SIGNS, ("positions", "values", "tables"), strict=True)))
+        header = ("site", "weights", "kept", "rate", "levels", "bits", "bytes", parts)
+        return table(header, rows, str(self).splitlines()[-1])
 
     def __str__(self) -> str:
         lines = [f"{'site':<24}{'weights':>10}{'kept':>9}{'rate':>8}{'levels':>8}{'bits':>6}{'bytes':>8}"]

@@ -97,6 +97,19 @@ class Intersection(Set):
             code, fall = next_code, next_fall
         return code
 
+    def fit_on(self, support: codes.Sparse, x: Tensor, part: Part | None = None) -> codes.Sparse:
+        """The nearest point with exactly this support, which is as exact as `levels` is.
+
+        Args:
+            support: of the tensor, in the set `support`; its values do not matter.
+            x: as for `fit`.
+            part: likewise.
+        """
+        x = usable(self, x, part)
+        counts = self.levels.counts_of(support.support)
+        inner = self.levels.fit_entries(x[support.support], counts, part=self.levels.shared(part))
+        return replace(support, inner=inner)
+
     def _starts(self, gain: Tensor, units: Units) -> Iterator[Tensor]:
         grid = units.keep(gain)
         yield grid

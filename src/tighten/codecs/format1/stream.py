@@ -1,7 +1,7 @@
 """The range-coded stream of format 1, on `constriction`.
 
 Probabilities are made of integers by +, -, *, / in a fixed order, so they are the same on every
-machine. New files are of format 2; the writer stays because it is what the reader is tested with.
+machine. New files are of later formats; the writer stays because it is what the reader is tested with.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Writer(Trying):
 
     def symbols(self, values: Ints | None, weights: Floats, count: int) -> Ints:
         assert values is not None
-        self._coder.encode(values, _categorical(weights, count))
+        self._coder.encode(values.astype(np.int32, copy=False), _categorical(weights, count))
         return values
 
     def bits(self, values: Ints | None, p: Floats) -> Ints:
         assert values is not None
-        self._coder.encode(values, _BERNOULLI, p)
+        self._coder.encode(values.astype(np.int32, copy=False), _BERNOULLI, p)
         return values
 
     def raw(self, data: bytes | None, size: int) -> bytes:
