@@ -118,11 +118,13 @@ def indexed(weight: Tensor) -> Indexed | None:
 
 
 def gridded(weight: Tensor) -> Indexed | None:
-    """The kept entries as whole steps of a scale for each output channel that has any; None where they are none."""
+    """The kept entries as whole steps of a scale for each output channel; None where they are none."""
     channels = [channel[channel != 0] for channel in weight]
-    channels = [channel for channel in channels if len(channel)]
     places, scales = [], []
     for channel in channels:
+        if not len(channel):
+            scales.append(torch.ones(()))
+            continue
         largest = channel.abs().max()
         parts = channel.double() / largest
         wholes = (n for n in range(1, MOST_STEPS + 1) if float((parts * n - (parts * n).round()).abs().max()) < NEAR)

@@ -23,7 +23,9 @@ Every network comes back as a plain state dict and is counted, coded and scored 
 shifts differ from seed to seed, the dense network does not: {dense:.2f} % test, {validation:.2f} % validation.
 
 Cost is processor time of the whole training for each epoch, over that of plain training timed within the same run, a
-few steps before each epoch. Memory is the most that training added to what the process held before it (on Linux).
+few steps before each epoch. Memory is the most that training added to what the process held before it (on Linux). The
+committed seconds are of one core of a shared two-core virtual machine, in bf16, with much other work beside: only the
+ratios say something. ResNet-20 on CIFAR-10 beside others has a script of its own, `benchmarks/resnet20.py`.
 
     python benchmarks/rivals/run.py --data DIR
 """

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tighten.artifact import Artifact
 from tighten.codes import Dense, Indexed
 from tighten.data import ImageData, TensorData
 from tighten.zoo import LeNet5
@@ -140,6 +141,7 @@ def per_channel(x, levels):
         ("joint", lambda x: (x * 4).round() / 8 * (x.abs() > 0.5), None),
         ("joint", lambda x: per_channel(x, 1), 2),
         ("joint", lambda x: per_channel(x, 127), None),
+        ("joint", lambda x: per_channel(x, 127) * (torch.arange(6).view(6, 1, 1) != 2), None),
         ("pruned", lambda x: x * (x.abs() > 1), None),
     ],
 )
@@ -147,6 +149,7 @@ def test_levels_are_found_wherever_they_are(parts, kind, change, levels):
     weight = change(torch.randn(6, 7, 9, generator=torch.Generator().manual_seed(0))) + 0
     code = parts.score.code_of(weight, kind)
     torch.testing.assert_close(code.dense(), weight, rtol=1e-6, atol=0)
+    assert Artifact.of({"w": code.dense()}, {"w": code}, {}).to_bytes()
     if levels is not None:
         assert parts.score.levels(weight) == levels
         inner = getattr(code, "inner", code)

@@ -1,14 +1,19 @@
 """NNCF: magnitude pruning by its scheduler; for joint rows then its 8-bit quantization-aware training."""
 
 import os
+import sys
+import tempfile
 from typing import Any
 
 import torch
 from lesson import Lesson
 from torch import nn
 
-# It compiles its quantizers at first use, which takes longer than it waits by default.
-os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "0")
+# It compiles its quantizers at first use, by the `ninja` of this environment, which takes longer than it waits by
+# default; in a new folder of the environment, since what a killed process leaves behind is waited for.
+os.environ["NNCF_EXTENSION_LOAD_TIMEOUT"] = "0"
+os.environ["TORCH_EXTENSIONS_DIR"] = tempfile.mkdtemp(dir=sys.prefix)
+os.environ["PATH"] = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
 import nncf
 from nncf.torch.function_hook.hook_storage import decode_hook_name
 from nncf.torch.function_hook.pruning.magnitude.schedulers import ExponentialMagnitudePruningScheduler
