@@ -12,6 +12,9 @@ from tighten.report.drawing import INK, MAIN, MUTED, WRONG, log_ticks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+NEAR = 12
+"""Pixels within which the labels of two points would cover each other."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -68,9 +71,12 @@ def draw(axes: Axes, points: Sequence[Point], gate: float | None, dense: float |
             axes.plot(*way, color=MUTED, linewidth=0.7, linestyle="-" if p.passed else ":", zorder=0)
     front = _front([p for p in points if p.passed])
     axes.step([p.bytes for p in front], [p.accuracy for p in front], where="post", color=MAIN, linewidth=1)
-    for p in points:
+    axes.margins(0.12, 0.15)
+    if points:
+        log_ticks(axes, "x")
+    for p, below in zip(points, _crowd(axes, points), strict=True):
         # The end lies close to the stage before it: its name goes below.
-        place = (4, -11) if p.label == "end" else (4, 5)
+        place = (4, -11 - 10 * below) if p.label == "end" else (4, 5 + 10 * below)
         axes.annotate(p.label, (p.bytes, p.accuracy), place, textcoords="offset points", fontsize=8, color=INK)
     # The gate is below the dense network, and often close to it.
     for level, name, above in ((dense, "dense", 3), (gate, "gate", -10)):
@@ -80,9 +86,13 @@ def draw(axes: Axes, points: Sequence[Point], gate: float | None, dense: float |
                           fontsize=8, color=MUTED, ha="right")  # fmt: skip
     axes.set_xlabel("bytes on disk")
     axes.set_ylabel("validation accuracy, %")
-    axes.margins(0.12, 0.15)
-    if points:
-        log_ticks(axes, "x")
+
+
+def _crowd(axes: Axes, points: Sequence[Point]) -> list[int]:
+    """By how many lines each label must move for those before it, where points lie almost on top of each other."""
+    places = [axes.transData.transform((p.bytes, p.accuracy)) for p in points]
+    near = [[abs(x - a) < NEAR and abs(y - b) < NEAR for a, b in places[:i]] for i, (x, y) in enumerate(places)]
+    return [sum(row) for row in near]
 
 
 def _front(points: Sequence[Point]) -> list[Point]:

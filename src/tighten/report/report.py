@@ -13,6 +13,9 @@ from tighten.codes import Code, Indexed, Sparse
 from tighten.notebook import table
 from tighten.report.bars import SIGNS, bar
 
+PARTS = ", ".join(map(" ".join, zip(SIGNS, ("positions", "values", "tables"), strict=True)))
+"""What the signs of a bar stand for."""
+
 
 @dataclass(frozen=True)
 class SiteReport:
@@ -112,21 +115,20 @@ class Report:
         return {**asdict(self), **counts, **rates}
 
     def _repr_html_(self) -> str:
-        most = max((s.bytes for s in self.sites), default=0) or 1
         rows = [
             (s.name, f"{s.weights:,}", f"{s.kept:,}", f"{s.rate:.1f}x", "free" if s.levels is None else str(s.levels),
-             str(s.bits), f"{s.bytes:,}", bar([100 * b / most for b in (s.positions, s.values, s.tables)], 20))
-            for s in self.sites
+             str(s.bits), f"{s.bytes:,}", drawn)
+            for s, drawn in zip(self.sites, self._bars(), strict=True)
         ]  # fmt: skip
-        parts = ", ".join(map(" ".join, zip(SIGNS, ("positions", "values", "tables"), strict=True)))
-        header = ("site", "weights", "kept", "rate", "levels", "bits", "bytes", parts)
+        header = ("site", "weights", "kept", "rate", "levels", "bits", "bytes", PARTS)
         return table(header, rows, str(self).splitlines()[-1])
 
     def __str__(self) -> str:
-        lines = [f"{'site':<24}{'weights':>10}{'kept':>9}{'rate':>8}{'levels':>8}{'bits':>6}{'bytes':>8}"]
-        for s in self.sites:
+        lines = [f"{'site':<24}{'weights':>10}{'kept':>9}{'rate':>8}{'levels':>8}{'bits':>6}{'bytes':>8}  {PARTS}"]
+        for s, drawn in zip(self.sites, self._bars(), strict=True):
             levels = "free" if s.levels is None else str(s.levels)
-            lines.append(f"{s.name:<24}{s.weights:>10,}{s.kept:>9,}{s.rate:>7.1f}x{levels:>8}{s.bits:>6}{s.bytes:>8,}")
+            row = f"{s.name:<24}{s.weights:>10,}{s.kept:>9,}{s.rate:>7.1f}x{levels:>8}{s.bits:>6}{s.bytes:>8,}"
+            lines.append(f"{row}  {drawn}")
         z = self.sizes
         pruned = f" and {self.kept_biases:,} of {self.biases:,} biases" if self.kept_biases < self.biases else ""
         scales = f" ({self.scales:,} scales)" if self.scales else ""
@@ -137,6 +139,11 @@ class Report:
             f"values {z.values:,}, tables {z.tables:,}{scales}, rest {z.rest:,}, header {z.header:,}"
         )
         return "\n".join(lines)
+
+    def _bars(self) -> list[str]:
+        """The bytes of each site, drawn; the site with the most fills its bar."""
+        most = max((s.bytes for s in self.sites), default=0) or 1
+        return [bar([100 * b / most for b in (s.positions, s.values, s.tables)], 20) for s in self.sites]
 
 
 def report(artifact: Artifact) -> Report:
