@@ -75,7 +75,7 @@ def test_weights_are_on_levels_after_every_step():
 def test_the_gradient_of_a_scale_is_that_of_the_loss(s):
     latent = torch.randn(4, 6, dtype=torch.float64)
     gradient, code = torch.randn(4, 6, dtype=torch.float64), s.fit(latent)
-    found = _scale_gradient(code, latent, gradient)
+    found = _scale_gradient(code, code.dense(), latent, gradient)
     for run, rows in enumerate(torch.arange(4).split(4 // len(code.scale))):
         grown = torch.zeros_like(latent)
         # The levels stay those of each entry, and V passes straight through: W = q t + (V - q V') with V' = V / q held.

@@ -10,6 +10,9 @@ from torch import Tensor
 
 _CHUNK = 2**20
 
+FEW = 8
+"""Middles of levels up to which comparing with each is quicker than a search."""
+
 
 @dataclass(frozen=True, eq=False)
 class Indexed:
@@ -61,8 +64,14 @@ class Indexed:
         steps = self.steps[order].double()
         middles = (steps[1:] + steps[:-1]) / 2
         ratio = torch.where(scale == 0, torch.zeros_like(flat), flat / scale)
-        index = order[torch.bucketize(ratio, middles, right=True)]
-        return replace(self, index=index.view(self.index.shape).to(self.index.dtype))
+        if len(middles) <= FEW:
+            place = torch.zeros(ratio.shape, dtype=torch.int32, device=ratio.device)
+            for middle in middles:
+                place += ratio >= middle
+        else:
+            place = torch.bucketize(ratio, middles, right=True, out_int32=True)
+        index = order.to(self.index.dtype).index_select(0, place)
+        return replace(self, index=index.view(self.index.shape))
 
     def _scale_per_entry(self) -> Tensor:
         if len(self.scale) == 1:

@@ -71,6 +71,7 @@ class State:
         gradient_sums, gradient_squares: per site, sums of the gradients since the last update, and of their squares.
         listened: over how many steps.
         latents: per site, V, of which the weights are the nearest levels.
+        scale_gradients: per site, `[runs]`, of the loss by the logarithms of its scales, in this step.
         scale_moments: per site, `[2, runs]`, running means of the gradients of its scales and of their squares.
     """
 
@@ -87,6 +88,7 @@ class State:
     gradient_squares: dict[str, Tensor] = field(default_factory=dict)
     listened: int = 0
     latents: dict[str, Tensor] = field(default_factory=dict)
+    scale_gradients: dict[str, Tensor] = field(default_factory=dict)
     scale_moments: dict[str, Tensor] = field(default_factory=dict)
 
     def point(self, name: str) -> Code:

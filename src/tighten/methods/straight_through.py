@@ -70,21 +70,22 @@ class StraightThrough(Method):
 
     @torch.no_grad()
     def before_step(self, problem: Problem, state: State) -> None:
-        _put(problem.weights(), state.latents)
+        weights, state.scale_gradients = problem.weights(), {}
+        for name, gradient in problem.gradients().items():
+            if _levels(problem.sets[name]).scalable:
+                turn = _scale_gradient(_indexed(state.codes[name]), weights[name], state.latents[name], gradient)
+                state.scale_gradients[name] = total(problem.parts.get(name), turn)
+        _put(weights, state.latents)
 
     @torch.no_grad()
     def after_step(self, problem: Problem, state: State) -> bool:
-        updates, gradients = self.updates_per_epoch * problem.clock.epochs, problem.gradients()
+        updates = self.updates_per_epoch * problem.clock.epochs
         due = problem.clock.parts_done(state.step, updates) > problem.clock.parts_done(state.step - 1, updates)
-        before = state.latents
         state.latents = {name: _supported(w, state.codes[name]) for name, w in problem.weights().items()}
         for name, code in state.codes.items():
-            if _levels(problem.sets[name]).scalable:
-                if name in gradients:
-                    turn = _scale_gradient(refit(code, before[name]), before[name], gradients[name])
-                    turn = total(problem.parts.get(name), turn)
-                    state.codes[name] = self._rescaled(name, code, turn, problem, state)
-            elif due:
+            if name in state.scale_gradients:
+                state.codes[name] = self._rescaled(name, code, state.scale_gradients[name], problem, state)
+            elif due and not _levels(problem.sets[name]).scalable:
                 state.codes[name] = _fit(problem, name, state.latents[name], code)
         self.undo_step(problem, state)
         return False
@@ -112,20 +113,21 @@ class StraightThrough(Method):
         return replace(code, inner=moved) if isinstance(code, Sparse) else moved
 
 
-def _scale_gradient(code: Code, latent: Tensor, gradient: Tensor) -> Tensor:
+def _scale_gradient(table: Indexed, weight: Tensor, latent: Tensor, gradient: Tensor) -> Tensor:
     """The gradient of the loss by the logarithm of each scale: `[runs]`, float64.
 
     Within the levels W = q P(V / q) grows with q by P(V / q) - V / q, beyond them by the last level.
+
+    Args:
+        table: the levels; only its steps and scales matter.
+        weight: W, zero outside a support.
+        latent: V, likewise.
+        gradient: of the loss, at W.
     """
-    inner = _indexed(code)
-    if isinstance(code, Sparse):
-        latent, gradient = latent[code.support], gradient[code.support]
-    levels = inner.dense().flatten()
-    run = torch.arange(len(inner.scale), device=latent.device).repeat_interleave(inner.counts)
-    last = inner.steps.abs().max() * inner.scale[run]
-    growth = torch.where(latent.flatten().abs() > last, levels, levels - latent.flatten())
-    each = (gradient.flatten() * growth).double()
-    return each.new_zeros(len(inner.scale)).index_add_(0, run, each)
+    runs = len(table.scale)
+    last = (table.steps.abs().max() * table.scale).view(runs, 1)
+    w, v, g = (t.reshape(runs, -1) for t in (weight, latent, gradient))
+    return (g * (w - v * (v.abs() <= last))).sum(1, dtype=torch.float64)
 
 
 def _indexed(code: Code) -> Indexed:

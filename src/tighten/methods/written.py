@@ -61,5 +61,8 @@ def read(
         supports[name] = Support(*own_grid(grid, tuple(data["unit"]), sets[name], parts.get(name), shape))
     # Older checkpoints lack what came later.
     tensors = {kind: {name: here(name, t) for name, t in plain.get(kind, {}).items()} for kind in TENSORS}
-    moments = {name: t.to(weights[name].device) for name, t in plain.get("scale_moments", {}).items()}
-    return State(**{**plain, "codes": codes, "supports": supports, "scale_moments": moments, **tensors})
+    scales = {
+        kind: {name: t.to(weights[name].device) for name, t in plain.get(kind, {}).items()}
+        for kind in ("scale_gradients", "scale_moments")
+    }
+    return State(**{**plain, "codes": codes, "supports": supports, **scales, **tensors})
