@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from tighten.codes import Dense, Indexed, Sparse, expand, from_plain, refit, to_plain
+from tighten.codes import Dense, Indexed, Sparse, expand, from_plain, refit, snap, to_plain
 
 
 def indexed(shape, steps, scale, counts, seed=0):
@@ -78,6 +78,42 @@ def test_refit_keeps_support_and_tables():
     copied = refit(Dense(torch.zeros(2)), source)
     source.add_(1)
     assert copied.dense().tolist() == [1.0, 1.0]
+
+
+TABLES = {
+    "binary": [1.0, -1.0],
+    "ternary": [-1.0, 0.0, 1.0],
+    "halves": [-1.5, -0.5, 0.5, 1.5],
+    "zero and lopsided": [-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0],
+    "no zero": [-2.0, -1.0, 1.0, 2.0],
+    "powers": [-1.0, -0.5, -0.25, 0.25, 0.5, 1.0],
+    "free": [0.1, -0.7, 0.3, 0.35],
+    "one": [1.0],
+}
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("steps", TABLES.values(), ids=TABLES)
+def test_snapping_is_refitting(steps, runs):
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(3, 400, generator=generator)
+    x[0, :3] = torch.tensor([0.0, 1e30, -1e30])
+    scale = torch.tensor([0.3, 0.0, 1.7][:runs])
+    full = Indexed(
+        torch.zeros_like(x, dtype=torch.uint8), torch.tensor(steps), scale, torch.tensor([1200 // runs] * runs)
+    )
+    assert same(snap(full, x) + 0, refit(full, x).dense() + 0)  # no minus zeros
+    grid = torch.rand(x.shape, generator=generator) < 0.2
+    counts = grid.view(runs, -1).sum(1)
+    sparse = Sparse(grid, (1, 1), Indexed(torch.zeros(int(grid.sum()), dtype=torch.uint8), full.steps, scale, counts))
+    assert same(snap(sparse, x) + 0, refit(sparse, x).dense() + 0)
+
+
+def test_snapping_a_dense_code_copies():
+    x = torch.randn(3)
+    found = snap(Dense(torch.zeros(3)), x)
+    assert same(found, x)
+    assert found is not x
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,22 @@ from tighten.codes.dense import Dense
 from tighten.codes.device import to_device
 from tighten.codes.indexed import Indexed
 from tighten.codes.plain import from_plain, to_plain
-from tighten.codes.refit import refit
+from tighten.codes.refit import refit, snap
 from tighten.codes.sparse import Sparse, expand
 from tighten.codes.thin import thinned
 
 Code: TypeAlias = Dense | Indexed | Sparse
 
-__all__ = ["Code", "Dense", "Indexed", "Sparse", "expand", "from_plain", "refit", "thinned", "to_device", "to_plain"]
+__all__ = [
+    "Code",
+    "Dense",
+    "Indexed",
+    "Sparse",
+    "expand",
+    "from_plain",
+    "refit",
+    "snap",
+    "thinned",
+    "to_device",
+    "to_plain",
+]

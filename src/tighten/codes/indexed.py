@@ -73,7 +73,36 @@ class Indexed:
         index = order.to(self.index.dtype).index_select(0, place)
         return replace(self, index=index.view(self.index.shape))
 
+    def snap(self, x: Tensor) -> Tensor:
+        """`nearest(x).dense()`, found in the dtype of the entries: entries halfway between two may fall to either."""
+        steps = self.steps.sort().values
+        scale = self.scale if len(self.scale) == 1 else self._scale_per_entry()
+        ratio = x / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+        # Most tables are evenly spaced, at least the sizes of their levels.
+        if (even := _even(steps)) is not None:
+            found = _round(ratio, *even)
+        elif torch.equal(steps, -steps.flip(0)) and (even := _even(steps[len(steps) // 2 :])) is not None:
+            found = _round(ratio.abs(), *even).copysign_(ratio)
+        else:
+            middles = (steps[1:] + steps[:-1]) / 2
+            found = steps.index_select(0, torch.bucketize(ratio.view(-1), middles, right=True)).view(x.shape)
+        return found.mul_(scale)
+
     def _scale_per_entry(self) -> Tensor:
         if len(self.scale) == 1:
             return self.scale[0].expand(self.index.shape)
         return self.scale.repeat_interleave(self.counts).view(self.index.shape)
+
+
+def _even(steps: Tensor) -> tuple[float, float, int] | None:
+    """The first of a sorted table, the gap from each to the next, and their number, where they are multiples of 1/2."""
+    first, gap = float(steps[0]), float(steps[1] - steps[0]) if len(steps) > 1 else 1.0
+    exact = gap > 0 and (2 * first).is_integer() and (2 * gap).is_integer()
+    even = exact and steps.tolist() == [first + n * gap for n in range(len(steps))]
+    return (first, gap, len(steps)) if even else None
+
+
+def _round(x: Tensor, first: float, gap: float, count: int) -> Tensor:
+    """Each entry of `x` at the nearest of evenly spaced values; `x` is left as it is."""
+    place = ((x - first) / gap).add_(0.5).floor_().clamp_(0, count - 1)
+    return place.mul_(gap).add_(first)

@@ -1,10 +1,11 @@
-"""The nearest tensor of the same form: same support, same tables."""
+"""The nearest tensor of the same form: same support, same tables; as a code, or as it stands."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import assert_never, overload
 
+import torch
 from torch import Tensor
 
 from tighten.codes.dense import Dense
@@ -34,5 +35,24 @@ def refit(code: Dense | Indexed | Sparse, x: Tensor) -> Dense | Indexed | Sparse
             return code.nearest(x)
         case Sparse():
             return replace(code, inner=refit(code.inner, x[code.support]))
+        case _:
+            assert_never(code)
+
+
+def snap(code: Dense | Indexed | Sparse, x: Tensor) -> Tensor:
+    """`refit(code, x).dense()` in a fraction of the time: entries halfway between two levels may fall to either.
+
+    Args:
+        code: the form to keep.
+        x: tensor of the code's shape.
+    """
+    match code:
+        case Dense():
+            return x.clone()
+        case Indexed():
+            return code.snap(x)
+        case Sparse():
+            support = code.support
+            return torch.zeros_like(x).masked_scatter_(support, snap(code.inner, x[support]))
         case _:
             assert_never(code)

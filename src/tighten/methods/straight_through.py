@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from tighten.codes import Code, Indexed, Sparse, refit
+from tighten.codes import Code, Indexed, Sparse, refit, snap
 from tighten.errors import PlanError
 from tighten.methods.base import Method, Problem, State
 from tighten.schedules import Clock, cosine
@@ -64,7 +65,7 @@ class StraightThrough(Method):
     def start(self, problem: Problem) -> State:
         weights = {name: w.detach() for name, w in problem.weights().items()}
         codes = {name: _fit(problem, name, w) for name, w in weights.items()}
-        state = State(codes=codes, latents={name: _supported(w, codes[name]) for name, w in weights.items()})
+        state = State(codes=codes, latents={n: _support(w, codes[n], torch.empty_like(w)) for n, w in weights.items()})
         self.undo_step(problem, state)
         return state
 
@@ -81,7 +82,8 @@ class StraightThrough(Method):
     def after_step(self, problem: Problem, state: State) -> bool:
         updates = self.updates_per_epoch * problem.clock.epochs
         due = problem.clock.parts_done(state.step, updates) > problem.clock.parts_done(state.step - 1, updates)
-        state.latents = {name: _supported(w, state.codes[name]) for name, w in problem.weights().items()}
+        for name, w in problem.weights().items():
+            _support(w, state.codes[name], state.latents[name])
         for name, code in state.codes.items():
             if name in state.scale_gradients:
                 state.codes[name] = self._rescaled(name, code, state.scale_gradients[name], problem, state)
@@ -92,7 +94,7 @@ class StraightThrough(Method):
 
     @torch.no_grad()
     def undo_step(self, problem: Problem, state: State) -> None:
-        _put(problem.weights(), {n: refit(code, state.latents[n]).dense() for n, code in state.codes.items()})
+        _put(problem.weights(), {n: snap(code, state.latents[n]) for n, code in state.codes.items()})
 
     def finish(self, problem: Problem, state: State) -> dict[str, Code]:
         return {name: refit(code, state.latents[name]) for name, code in state.codes.items()}
@@ -125,9 +127,11 @@ def _scale_gradient(table: Indexed, weight: Tensor, latent: Tensor, gradient: Te
         gradient: of the loss, at W.
     """
     runs = len(table.scale)
-    last = (table.steps.abs().max() * table.scale).view(runs, 1)
+    last = (table.steps.abs().max() * table.scale).view(runs, 1).clamp_min(torch.finfo(latent.dtype).tiny)
     w, v, g = (t.reshape(runs, -1) for t in (weight, latent, gradient))
-    return (g * (w - v * (v.abs() <= last))).sum(1, dtype=torch.float64)
+    beyond = F.hardshrink(v / last, 1.0).mul_(last)
+    turn: Tensor = torch.linalg.vecdot(beyond.add_(w).sub_(v), g)
+    return turn.double()
 
 
 def _indexed(code: Code) -> Indexed:
@@ -151,9 +155,9 @@ def _fit(problem: Problem, name: str, x: Tensor, before: Code | None = None) -> 
     return constraint.fit_on(support, x, part)
 
 
-def _supported(x: Tensor, code: Code) -> Tensor:
-    """A copy of `x` that is zero wherever the code's support is."""
-    return x * code.support if isinstance(code, Sparse) else x.clone()
+def _support(x: Tensor, code: Code, out: Tensor) -> Tensor:
+    """`x` put into `out`, with zero wherever the code's support is."""
+    return torch.mul(x, code.support, out=out) if isinstance(code, Sparse) else out.copy_(x)
 
 
 def _put(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
