@@ -28,8 +28,7 @@ epochs = 1
 retrain = 2
 polish = 1
 quantize = 1
-freeze = 1
-passes = 2
+settle = 1
 """
 WISH = ("--accuracy", 20, "--rate", 20, "--value-bits", 3, "--threads", 1)
 

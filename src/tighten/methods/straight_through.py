@@ -53,6 +53,10 @@ class StraightThrough(Method):
         if not 0 <= self.scale_rate < 1:
             raise PlanError(f"scale_rate={self.scale_rate} is not a part of a scale: give about 5e-3, or 0")
 
+    @property
+    def settles(self) -> bool:
+        return True
+
     def check(self, problem: Problem) -> None:
         for name, constraint in problem.sets.items():
             if not isinstance(constraint, LevelSet | Intersection):

@@ -22,9 +22,8 @@ class ShrinkTable(Strict):
         retrain: epochs of masked retraining after it.
         cycles: of exchange in each retraining, in which its support grows and is pruned back; 0: it stays as it is.
         polish: epochs of retraining at the end, on the smallest network that passed.
-        quantize: epochs of ADMM to levels.
-        freeze: epochs of freezing in passes after it.
-        passes: how often entries are frozen.
+        quantize: epochs of straight-through training to levels.
+        settle: epochs of it once the file is cut to the size that was asked for.
         learning_rate: of ADMM and of quantization.
         retrain_learning_rate: of retraining.
         average: part of each retraining's steps, from the end, whose weights are averaged.
@@ -43,9 +42,8 @@ class ShrinkTable(Strict):
     retrain: int = Field(default=12, ge=1)
     cycles: int = Field(default=0, ge=0)
     polish: int = Field(default=0, ge=0)
-    quantize: int = Field(default=8, ge=1)
-    freeze: int = Field(default=16, ge=1)
-    passes: int = Field(default=8, ge=1)
+    quantize: int = Field(default=16, ge=1)
+    settle: int = Field(default=8, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     retrain_learning_rate: float = Field(default=4e-3, gt=0)
     average: float = Field(default=0.0, ge=0, le=1)
@@ -82,12 +80,10 @@ class ShrinkTable(Strict):
             budget: that the file must be within in the end; None sets no limit.
         """
         sets = {site: to_data(Uniform(bits=bits, zero=False)) for site in self._sites}
-        admm = {"name": "Admm", "rho": 1e-3, "rho_end": 0.5, "commit": False}
         limit = {} if budget is None else {"budget": budget}
-        return [
-            self._stage("quantize", self.quantize, admm, sets=sets),
-            self._stage("freeze", self.freeze, {"name": "Freeze", "passes": self.passes}, sets=sets, **limit),
-        ]
+        method = {"name": "StraightThrough"}
+        epochs = {"quantize": self.quantize, "settle": self.settle}
+        return [self._stage(name, count, method, sets=sets, **limit) for name, count in epochs.items()]
 
     def _open(self) -> dict[str, Any]:
         return {site: to_data(Sparse()) for site in self._sites}
