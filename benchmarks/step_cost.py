@@ -4,8 +4,9 @@
     python benchmarks/step_cost.py [--threads 1] [--steps 20] [--model lenet5 resnet18] [--json FILE]
 
 A step is forward, backward and Adam on random pictures, batch 64: LeNet-5 on 28 x 28, torchvision's ResNet-18
-on 224 x 224; the stage is ADMM with a budget for all weights. What is added is timed in the very steps it is added
-to, in time of the processor, so that other programs count less. The update of Z (two an epoch) is told apart.
+on 224 x 224; the stage is ADMM with a budget for all weights, or straight-through training of ternary ones. What is
+added is timed in the very steps it is added to, in time of the processor, so that other programs count less. The
+update of Z (two an epoch) is told apart.
 Memory counts every tensor that a stage holds.
 """
 
@@ -36,15 +37,17 @@ def made(name: str) -> tuple[nn.Module, torch.Tensor, int]:
 def stages(kind: str) -> list[tt.Stage]:
     if kind == "prune":
         return [tt.Stage({"*": tt.Sparse()}, tt.Admm(), 1, budget=tt.Budget(rate=30))]
+    if kind == "straight-through":
+        return [tt.Stage({"*": tt.Ternary()}, tt.StraightThrough(), 1)]
     return [tt.Stage({"*": tt.Uniform(bits=4)}, tt.Admm(), 1)]
 
 
-def costs(name: str, steps: int) -> dict[str, float]:
+def costs(name: str, kind: str, steps: int) -> dict[str, float]:
     model, x, classes = made(name)
     y = torch.randint(classes, (BATCH,))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
     # The update comes after the timed steps.
-    stage = next(iter(tt.Session(model, stages("prune"), steps_per_epoch=2 * (steps + 4))))
+    stage = next(iter(tt.Session(model, stages(kind), steps_per_epoch=2 * (steps + 4))))
     plain, added = [], []
     for step in range(steps + 4):
         start = time.process_time()
@@ -64,7 +67,7 @@ def costs(name: str, steps: int) -> dict[str, float]:
     mean = sum(plain) / steps
     update = (held - moved) / mean
     print(
-        f"{name}: an attached step takes {ratio:.3f}x a plain one of {1e3 * mean:.0f} ms; "
+        f"{name}, {kind}: an attached step takes {ratio:.3f}x a plain one of {1e3 * mean:.0f} ms; "
         f"an update takes {update:.2f} plain steps",
         flush=True,
     )
@@ -104,7 +107,8 @@ def main() -> None:
             **memory(name, "prune", 4),
             **memory(name, "prune"),
             **memory(name, "quantize"),
-            **costs(name, args.steps),
+            **costs(name, "prune", args.steps),
+            "straight-through": costs(name, "straight-through", args.steps),
         }
     if args.json is not None:
         facts = {"torch": torch.__version__, "processor": processor(), "threads": args.threads, "steps": args.steps}

@@ -69,7 +69,7 @@ class StraightThrough(Method):
     def start(self, problem: Problem) -> State:
         weights = {name: w.detach() for name, w in problem.weights().items()}
         codes = {name: _fit(problem, name, w) for name, w in weights.items()}
-        state = State(codes=codes, latents={n: _support(w, codes[n], torch.empty_like(w)) for n, w in weights.items()})
+        state = State(codes=codes, latents={n: _supported(w, codes[n]) for n, w in weights.items()})
         self.undo_step(problem, state)
         return state
 
@@ -86,8 +86,8 @@ class StraightThrough(Method):
     def after_step(self, problem: Problem, state: State) -> bool:
         updates = self.updates_per_epoch * problem.clock.epochs
         due = problem.clock.parts_done(state.step, updates) > problem.clock.parts_done(state.step - 1, updates)
-        for name, w in problem.weights().items():
-            _support(w, state.codes[name], state.latents[name])
+        # New tensors: a checkpoint that was taken before keeps what it has.
+        state.latents = {name: _supported(w, state.codes[name]) for name, w in problem.weights().items()}
         for name, code in state.codes.items():
             if name in state.scale_gradients:
                 state.codes[name] = self._rescaled(name, code, state.scale_gradients[name], problem, state)
@@ -159,9 +159,9 @@ def _fit(problem: Problem, name: str, x: Tensor, before: Code | None = None) -> 
     return constraint.fit_on(support, x, part)
 
 
-def _support(x: Tensor, code: Code, out: Tensor) -> Tensor:
-    """`x` put into `out`, with zero wherever the code's support is."""
-    return torch.mul(x, code.support, out=out) if isinstance(code, Sparse) else out.copy_(x)
+def _supported(x: Tensor, code: Code) -> Tensor:
+    """A copy of `x` that is zero wherever the code's support is."""
+    return x * code.support if isinstance(code, Sparse) else x.clone()
 
 
 def _put(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
