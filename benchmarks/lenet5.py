@@ -21,7 +21,7 @@ SEEDS = {
     "lenet5-mnist": (0, 1, 2),
     "lenet5-mnist-binary": (0, 1, 2),
     "lenet5-mnist-joint": (0, 1, 2),
-    "lenet5-mnist-ternary": (0,),
+    "lenet5-mnist-ternary": (0, 1, 2),
     "lenet5-mnist-pow2": (0,),
 }
 
