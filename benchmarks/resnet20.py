@@ -8,7 +8,7 @@ The two of a row differ in the method alone: the same epochs, optimizer, batches
 rate, loss (distillation from the dense network included), pass over the data for batch norm at the end, and number of
 kept weights. Pruned rows: `torch.nn.utils.prune.global_unstructured` by L1, in equal geometric steps at the start of
 each of the first 5 of 8 epochs, one cosine over all of it; and torchao's PAT with one limit for the whole network.
-Ternary rows: torchao's PARQ. Joint rows go on from the 5x ones: ours freezes to 4 bits in passes, the other trains
+Ternary rows: torchao's PARQ. Joint rows go on from the 5x ones: ours trains straight through at 4 bits, the other
 under PyTorch's fake quantization. `--labels-only` adds pruned rows that learn from the labels alone. Nothing is chosen
 by the test set: accuracy is that of the last epoch.
 Finished epochs are kept in --runs, and called again it goes on; files, JSON and a table of them all are written to
@@ -46,8 +46,6 @@ from tighten.sets import to_data
 HERE = Path(__file__).resolve().parent.parent
 RESULTS = HERE / "results" / "resnet20"
 RECIPE = "resnet20-cifar10"
-UPDATES = 10
-"""Of the shipped recipe's ADMM: two in each of five epochs."""
 KINDS = ["pruned", "ternary", "joint"]
 JOINT_RATE, BITS = 5, 4
 JOINT = "iterative magnitude, then fake quantization"
@@ -67,13 +65,15 @@ Adam at the same first learning rate, batches, augmentation, loss (a tenth the l
 outputs at temperature 4), pass over the data for batch norm at the end, and number of kept weights; batch norm and
 the ten biases train along and are neither pruned nor quantized. Nothing was tuned on this network.
 
-- Pruned: ADMM for five eighths of the epochs, masked retraining after it. The rival is PyTorch's own
+- Pruned: ours shrinks the support in the first half of the epochs and moves it for another quarter, with feedback
+  (`tt.Feedback`); what is pruned may come back. The rival is PyTorch's own
   `global_unstructured` by L1, in equal geometric steps at the start of each of these first epochs, under one cosine.
   torchao's PAT has one limit for the whole network, its own cubic schedule over the same epochs, and the same cosine.
-- Ternary, every layer, one scale an output channel: ADMM for half of the epochs, then freezing in eight passes. The
-  rival is torchao's PARQ: Adam, least-squares levels, annealing over three quarters of the steps.
-- Joint: on from the 5x row of the same method, two epochs more. Ours freezes the kept weights to 16 levels in four
-  passes; the other trains under PyTorch's fake quantization to 15 levels of the best step.
+- Ternary, every layer, one scale an output channel: ours trains straight through, scales included
+  (`tt.StraightThrough`). The rival is torchao's PARQ: Adam, least-squares levels, annealing over three quarters of the
+  steps.
+- Joint: on from the 5x row of the same method, two epochs more. Ours trains the kept weights straight through on 16
+  levels; the other trains under PyTorch's fake quantization to 15 levels of the best step.
 
 Test accuracy is that of the last epoch on the 10,000 test pictures. The dense network comes from elsewhere; its
 99.8 % on the 5,000 training pictures held out here for validation says that it was trained on them too. Their
@@ -88,31 +88,13 @@ METHODS = [method for method in LABELS if method != "parq"]
 
 
 def text_of(kind: str, rate: float, epochs: int) -> str:
-    """The recipe of a row: the shipped one at another rate and length.
-
-    Of a pruned row's eight epochs three retrain. A ternary row spends half of its epochs in ADMM and half in
-    freezing. A joint row has the last stage alone: it goes on from the pruned row.
-    """
+    """The recipe of a row: the shipped one at another rate and length; a joint row goes on from the pruned one."""
     if kind == "joint":
         text = load(f"{RECIPE}-joint")[1]
         return text[: text.index("[[stages]]")] + text[text.rindex("[[stages]]") :]
     if kind == "ternary":
-        half = epochs // 2
-        return replaced(
-            f"{RECIPE}-ternary",
-            ('"admm"\nepochs = 4\n', f'"admm"\nepochs = {epochs - half}\n'),
-            ('"freeze"\nepochs = 4\n', f'"freeze"\nepochs = {half}\n'),
-        )
-    retrain = retraining(epochs)
-    # ADMM updates as often in fewer epochs.
-    updates = max(1, round(UPDATES / (epochs - retrain)))
-    return replaced(
-        RECIPE,
-        ("rate = 5 ", f"rate = {rate:g} "),
-        ("rho_end = 2e-1 }", f"rho_end = 2e-1, updates_per_epoch = {updates} }}"),
-        ('"admm"\nepochs = 5\n', f'"admm"\nepochs = {epochs - retrain}\n'),
-        ('"retrain"\nepochs = 3\n', f'"retrain"\nepochs = {retrain}\n'),
-    )
+        return replaced(f"{RECIPE}-ternary", ("\nepochs = 8\n", f"\nepochs = {epochs}\n"))
+    return replaced(RECIPE, ("{ rate = 5 }", f"{{ rate = {rate:g} }}"), ("\nepochs = 8\n", f"\nepochs = {epochs}\n"))
 
 
 def replaced(name: str, *pairs: tuple[str, str]) -> str:
@@ -126,7 +108,7 @@ def replaced(name: str, *pairs: tuple[str, str]) -> str:
 
 
 def retraining(epochs: int) -> int:
-    """The epochs after the last pruning."""
+    """The epochs after the last pruning, of iterative magnitude pruning and of PAT."""
     return max(1, round(epochs * 3 / 8))
 
 

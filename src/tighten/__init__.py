@@ -27,7 +27,7 @@ from tighten.errors import (
 )
 from tighten.folding import Folding, fold
 from tighten.macs import macs_per_weight
-from tighten.methods import Admm, Exchange, Freeze, Masked, Method, StraightThrough
+from tighten.methods import Admm, Exchange, Feedback, Freeze, Masked, Method, StraightThrough
 from tighten.plan import Plan, Stage
 from tighten.progressive import progressive
 from tighten.report import Report
@@ -63,6 +63,7 @@ __all__ = [
     "DataError",
     "Evidence",
     "Exchange",
+    "Feedback",
     "FilterSparse",
     "Folding",
     "Freeze",

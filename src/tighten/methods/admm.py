@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,16 +11,11 @@ from torch import Tensor
 from tighten.codes import Code
 from tighten.errors import PlanError
 from tighten.methods.base import Method, Problem, State
-from tighten.methods.hold import keep
+from tighten.methods.sense import sense
 from tighten.methods.support import Support
 from tighten.schedules import Clock, cosine
 from tighten.sets.part import Part, total
 from tighten.sites import check_finite
-
-SENSE_EVERY = 4
-"""Steps between two looks at the gradients."""
-MEMORY = 0.96
-"""What is left of the running average at each look: about a hundred steps are remembered."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +90,7 @@ class Admm(Method):
 
     @torch.no_grad()
     def after_step(self, problem: Problem, state: State) -> bool:
-        if state.step % SENSE_EVERY == 0 and any(s.is_open for s in problem.sets.values()):
-            _sense(problem, state)
+        sense(problem, state)
         n = self.updates(problem.clock)
         done = problem.clock.parts_done(state.step, n)
         if done == problem.clock.parts_done(state.step - 1, n):
@@ -131,22 +124,6 @@ def _keep(state: State, codes: Mapping[str, Code]) -> None:
     supports = {name: Support.of(code) for name, code in codes.items()}
     state.supports = {name: support for name, support in supports.items() if support is not None}
     state.codes = {name: code for name, code in codes.items() if name not in state.supports}
-
-
-def _sense(problem: Problem, state: State) -> None:
-    """The squared gradients of the loss, averaged into the state; the pull is taken off again."""
-    weights, gradients = problem.weights(), problem.gradients()
-    for name, kept in state.masks().items():
-        if name not in gradients:
-            continue
-        of_loss = gradients[name] - state.rho * (weights[name] - state.targets[name])
-        keep(of_loss, kept)
-        sums = torch.stack([of_loss.square_().sum().double(), kept.count_nonzero().double()])
-        squares, count = total(problem.parts.get(name), sums).tolist()
-        mean = squares / max(1, count)
-        if math.isfinite(mean):
-            before = state.squared_gradients.get(name, mean)
-            state.squared_gradients[name] = MEMORY * before + (1 - MEMORY) * mean
 
 
 def _relative(difference: Tensor, reference: Tensor, part: Part | None) -> float:

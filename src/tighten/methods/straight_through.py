@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from tighten.codes import Code, Indexed, Sparse, refit, snap
 from tighten.errors import PlanError
 from tighten.methods.base import Method, Problem, State
+from tighten.methods.latent import put
 from tighten.schedules import Clock, cosine
 from tighten.sets import Intersection, LevelSet, Set
 from tighten.sets.part import total
@@ -80,7 +80,7 @@ class StraightThrough(Method):
             if _levels(problem.sets[name]).scalable:
                 turn = _scale_gradient(_indexed(state.codes[name]), weights[name], state.latents[name], gradient)
                 state.scale_gradients[name] = total(problem.parts.get(name), turn)
-        _put(weights, state.latents)
+        put(weights, state.latents)
 
     @torch.no_grad()
     def after_step(self, problem: Problem, state: State) -> bool:
@@ -98,7 +98,7 @@ class StraightThrough(Method):
 
     @torch.no_grad()
     def undo_step(self, problem: Problem, state: State) -> None:
-        _put(problem.weights(), {n: snap(code, state.latents[n]) for n, code in state.codes.items()})
+        put(problem.weights(), {n: snap(code, state.latents[n]) for n, code in state.codes.items()})
 
     def finish(self, problem: Problem, state: State) -> dict[str, Code]:
         return {name: refit(code, state.latents[name]) for name, code in state.codes.items()}
@@ -162,7 +162,3 @@ def _fit(problem: Problem, name: str, x: Tensor, before: Code | None = None) -> 
 def _supported(x: Tensor, code: Code) -> Tensor:
     """A copy of `x` that is zero wherever the code's support is."""
     return x * code.support if isinstance(code, Sparse) else x.clone()
-
-
-def _put(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    torch._foreach_copy_([tensors[name] for name in values], list(values.values()))

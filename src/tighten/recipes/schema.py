@@ -19,7 +19,7 @@ from tighten.sets import Set, from_data
 from tighten.sites import Selector
 from tighten.suggest import nearest
 
-METHODS = (methods.Admm, methods.Exchange, methods.Freeze, methods.Masked, methods.StraightThrough)
+METHODS = (methods.Admm, methods.Exchange, methods.Feedback, methods.Freeze, methods.Masked, methods.StraightThrough)
 
 
 class Dense(Training):
