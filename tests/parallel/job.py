@@ -68,6 +68,10 @@ PLANS: dict[str, Any] = {
             3,
         ),
     ],
+    "feedback": lambda: [
+        tt.Stage({"*": tt.Sparse()}, tt.Feedback(updates_per_epoch=2), 3, budget=tt.Budget(rate=6)),
+        tt.Stage({"4.weight": tt.FilterSparse(count=8)}, tt.Feedback(), 2),
+    ],
     "structure": lambda: [
         tt.Stage(
             {

@@ -74,7 +74,15 @@ def test_two_processes_and_every_plan(tmp_path: Path) -> None:
 def test_a_checkpoint_moves_between_numbers_of_processes() -> None:
     """Written by two and read by one, and the other way round, in the middle of a stage."""
     plans = [
-        (plan, stop) for plan, stop in (("prune", 4), ("prune", 11), ("levels", 4), ("levels", 8), ("straight", 7))
+        (plan, stop)
+        for plan, stop in (
+            ("prune", 4),
+            ("prune", 11),
+            ("levels", 4),
+            ("levels", 8),
+            ("straight", 7),
+            ("feedback", 5),
+        )
     ]
     two = in_processes(2, several, [("fsdp", plan, None, stop) for plan, stop in plans])
     one = [carry_out("one", plan, None, stop) for plan, stop in plans]
