@@ -71,10 +71,10 @@ def alike(**settings: Any) -> list[dict[str, Any]]:
 
 
 def ours() -> dict[str, list[dict[str, Any]]]:
-    """The shipped recipes, shortened; for pruning also ADMM in one step, and one with an exchange at its end."""
+    """The shipped recipes, shortened; for pruning also ADMM in one step, and pruning with feedback in one stage."""
     found = {kind: [{"recipe": name, "parts": parts(name)}] for kind, name in RECIPES.items()}
     found["pruned"] += [{"recipe": RECIPES["pruned"], "parts": [0, 0, 13, 7]}]
-    found["pruned"] += [{"recipe": RECIPES["pruned"], "parts": [0, 0, 11, 9], "exchange": True}]
+    found["pruned"] += [{"recipe": RECIPES["pruned"], "parts": [0, 0, 20, 0], "feedback": True}]
     return found
 
 

@@ -79,6 +79,15 @@ def test_layers_share_one_budget():
     assert sum(int((model[i].weight != 0).sum()) for i in (0, 2)) == 20
 
 
+def test_a_budget_may_be_in_bytes(tmp_path):
+    torch.manual_seed(0)
+    model, (_, x, y) = nn.Sequential(nn.Linear(12, 40), nn.ReLU(), nn.Linear(40, 1)), regression()
+    stage = tt.Stage({"*": tt.Sparse()}, tt.Feedback(updates_per_epoch=2), 4, budget=tt.Budget(bytes=900))
+    session = train(model, x, y, [stage])
+    session.save(tmp_path / "net.tight")
+    assert 850 < (tmp_path / "net.tight").stat().st_size <= 900
+
+
 def test_filters_are_pruned_as_a_whole():
     torch.manual_seed(0)
     model, (_, x, y) = nn.Sequential(nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 1)), regression()

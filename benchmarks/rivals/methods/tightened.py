@@ -12,13 +12,13 @@ import tighten as tt
 from tighten.recipes import StageTable, load
 
 
-def train(lesson: Lesson, row: dict[str, Any], *, recipe: str, parts: list[float], exchange: bool = False) -> nn.Module:
+def train(lesson: Lesson, row: dict[str, Any], *, recipe: str, parts: list[float], feedback: bool = False) -> nn.Module:
     """The stages with the lesson's epochs shared among them.
 
     Args:
         recipe: its name.
         parts: of the epochs, one for each of its stages; a stage with none is left out.
-        exchange: whether the last stage exchanges entries, rather than retrains on its support.
+        feedback: whether stages with a budget prune with feedback, rather than by ADMM.
     """
     tables = load(recipe)[0].stages
     ends = [round(lesson.epochs * end / sum(parts)) for end in itertools.accumulate(parts)]
@@ -26,8 +26,8 @@ def train(lesson: Lesson, row: dict[str, Any], *, recipe: str, parts: list[float
     chosen = [(table, n) for table, n in zip(tables, epochs, strict=True) if n]
     last = max((t.budget.rate for t, _ in chosen if t.budget is not None), default=None)
     stages = [stage(table, n, row, last) for table, n in chosen]
-    if exchange:
-        stages[-1] = replace(stages[-1], sets={"*": tt.Sparse()}, budget=stages[-2].budget, method=tt.Exchange())
+    if feedback:
+        stages = [s if s.budget is None else replace(s, method=tt.Feedback()) for s in stages]
     model = lesson.network()
     session = tt.Session(model, stages, steps_per_epoch=lesson.steps_per_epoch)
     for active, (table, _) in zip(session, chosen, strict=True):
