@@ -139,7 +139,7 @@ def rival(kind: str, method: str, rate: float, out: Path, args: argparse.Namespa
     low_bits.settle(trainer.model)
     artifact = compressed(recipe, trainer.model, kind)
     trainer.model.load_state_dict(artifact.state_dict())
-    reestimate(trainer.model, trainer.inputs(EXAMPLES))
+    reestimate(trainer.model, trainer.inputs(EXAMPLES, augmented=True))
     test, validation = (accuracy(trainer.model, part) for part in (trainer.data.test, trainer.data.validation))
     claims = {"accuracy": round(test, 4), "dense": round(dense, 4)}
     artifact = compressed(recipe, trainer.model, kind, claims)

@@ -22,7 +22,7 @@ class Shift:
 
     Args:
         pixels: largest move.
-        fill: normalised value of the background.
+        fill: normalised value of the background, one for all channels or one for each.
         per: one move for the whole `"batch"` (cheapest), or one for each `"sample"` (regularises better).
 
     Raises:
@@ -30,7 +30,7 @@ class Shift:
     """
 
     pixels: int
-    fill: float = 0.0
+    fill: float | tuple[float, ...] = 0.0
     per: Literal["batch", "sample"] = "batch"
 
     def __post_init__(self) -> None:
@@ -42,7 +42,10 @@ class Shift:
     def __call__(self, batch: Tensor, generator: Generator) -> Tensor:
         n, _, height, width = batch.shape
         moves = 2 * self.pixels + 1
-        padded = F.pad(batch, (self.pixels,) * 4, value=self.fill)
+        padded = F.pad(batch, (self.pixels,) * 4)
+        background = torch.as_tensor(self.fill, dtype=batch.dtype, device=batch.device).view(-1, 1, 1)
+        border = F.pad(torch.zeros_like(batch[:1, :1]), (self.pixels,) * 4, value=1.0)
+        padded = torch.where(border.bool(), background, padded)
         if self.per == "batch":
             dy, dx = torch.randint(moves, (2,), generator=generator).tolist()
             return padded[:, :, dy : dy + height, dx : dx + width]

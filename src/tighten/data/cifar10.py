@@ -19,7 +19,6 @@ CIFAR10 = Published(
     test=10_000,
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
-    fill=0.0,  # the mean colour: photographs have no background
 )
 # Mean and standard deviation of each channel: of CIFAR-10's own training pictures, or of ImageNet's, which
 # many published CIFAR networks were trained with.

@@ -24,7 +24,6 @@ MNIST = Published(
     test=10_000,
     mean=(MEAN,),
     std=(STD,),
-    fill=-MEAN / STD,  # black
 )
 
 

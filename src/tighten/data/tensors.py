@@ -98,14 +98,14 @@ class ImageData:
         validation: held out from training; decides whatever is decided.
         test: only ever reported.
         classes: number of classes.
-        fill: the normalised value of the background, which pads a shifted picture.
+        fill: the normalised value of the background, which pads a shifted picture; of all channels or of each.
     """
 
     train: Examples
     validation: Examples
     test: Examples
     classes: int
-    fill: float
+    fill: float | tuple[float, ...]
 
     def to(self, device: torch.device) -> ImageData:
         """What is held in memory moved to a device, where batches are then made; what lies in files is left there."""

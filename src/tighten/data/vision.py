@@ -28,7 +28,6 @@ class Published:
         test: number of test pictures.
         mean: of each channel over the training pictures, in [0, 1].
         std: standard deviation, likewise.
-        fill: the normalised value that pads a shifted picture.
     """
 
     name: str
@@ -38,7 +37,11 @@ class Published:
     test: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    fill: float
+
+    @property
+    def black(self) -> tuple[float, ...]:
+        """The normalised value of a black pixel, which pads a shifted picture."""
+        return tuple(-m / s for m, s in zip(self.mean, self.std, strict=True))
 
     def load(self, root: Path | None, *, validation: int, download: bool, seed: int) -> ImageData:
         """The training, validation and test pictures, normalised.
@@ -54,7 +57,7 @@ class Published:
             self._check_present(root)
         everything = self._read(root, download, train=True)
         train, held = split_validation(everything, validation, seed)
-        return ImageData(train, held, self._read(root, download, train=False), CLASSES, self.fill)
+        return ImageData(train, held, self._read(root, download, train=False), CLASSES, self.black)
 
     def _check_present(self, root: Path) -> None:
         missing = [name for name in self.files if not (root / name).is_file()]

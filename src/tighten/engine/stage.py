@@ -68,7 +68,7 @@ def train_stage(
         average.put_into(trainer.model)
     if stage.solver.stage.method.commits:
         with trainer.processes.together():
-            reestimate(trainer.model, trainer.inputs(EXAMPLES))
+            reestimate(trainer.model, trainer.inputs(EXAMPLES, table.augment))
         trainer.processes.share_buffers(trainer.model)
     found = trainer.accuracy(trainer.data.validation)
     trainer.listener.note(f"{stage} ended: validation {found:.2f} %")

@@ -63,11 +63,12 @@ class Trainer:
         """Optimizer steps in one epoch."""
         return math.ceil(len(self.data.train) / self.batch_size)
 
-    def inputs(self, most: int) -> Iterator[Tensor]:
-        """At most so many training inputs in batches, unchanged, in an order of its own that is always the same."""
+    def inputs(self, most: int, augmented: bool = False) -> Iterator[Tensor]:
+        """At most so many training inputs in batches, with a chance of their own that is always the same."""
         # Data sets may lie in the order of their classes.
-        order = torch.Generator().manual_seed(0)
-        for number, (inputs, _) in enumerate(batches(self.data.train.unchanged(), self.batch_size, order)):
+        chance = torch.Generator().manual_seed(0)
+        data, augment = (self.data.train, self.augment) if augmented else (self.data.train.unchanged(), None)
+        for number, (inputs, _) in enumerate(batches(data, self.batch_size, chance, augment)):
             if number * self.batch_size >= most:
                 return
             yield inputs.to(self.device)
