@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from torch.optim.swa_utils import update_bn
 import tighten as tt
 from tighten.data.cifar10 import CIFAR10
 from tighten.report import report
-from tighten.sites import end_weights, inner_weights
 from tighten.torchvision_ops import import_torchvision
 from tighten.zoo import vgg16_cifar10
 
@@ -56,13 +56,6 @@ def prune(rate: float, admm: int, retrain: int, rho_end: float = 0.2) -> list[tt
     return [first, tt.Stage({}, tt.Masked(), epochs=retrain, name=f"retrain {rate:g}x")]
 
 
-def quantize(sets: dict[Any, tt.Set], admm: int, freeze: int, name: str) -> list[tt.Stage]:
-    """The sites of some sets drawn to their levels, then frozen there in passes."""
-    method = tt.Admm(rho=1e-3, rho_end=0.5, updates_per_epoch=1, commit=False)
-    drawn = [tt.Stage(sets, method, epochs=admm, name=f"admm {name}")] if admm else []
-    return [*drawn, tt.Stage(sets, tt.Freeze(passes=8), epochs=freeze, name=f"freeze {name}")]
-
-
 def plan(row: str) -> list[tt.Stage]:
     """The stages of a row, from the dense network."""
     if row == "pruned-20x":
@@ -70,13 +63,9 @@ def plan(row: str) -> list[tt.Stage]:
     if row == "pruned-75x":
         return [*prune(20, 24, 8, 0.05), *prune(75, 40, 48)]
     if row == "binary":
-        return [
-            *quantize({inner_weights: tt.Binary()}, 60, 32, "inner"),
-            *quantize({end_weights: tt.Binary()}, 0, 16, "ends"),
-            tt.Stage({}, tt.Masked(), epochs=12, name="rest"),
-        ]
-    levels = {"*": tt.Uniform(bits=BITS, zero=False)}
-    return [*prune(20, 24, 8, 0.05), *prune(120, 40, 32), *quantize(levels, 12, 24, f"{BITS} bits")]
+        return [tt.Stage({"*": tt.Binary()}, tt.StraightThrough(), epochs=120, name="levels")]
+    levels = tt.Stage({"*": tt.Uniform(bits=BITS, zero=False)}, tt.StraightThrough(), epochs=36, name=f"{BITS} bits")
+    return [*prune(20, 24, 8, 0.05), *prune(120, 40, 32), levels]
 
 
 @dataclass
@@ -112,7 +101,8 @@ class Pictures:
 
     def _changed(self, x: Tensor) -> Tensor:
         n, device = len(x), x.device
-        windows = F.pad(x, (PAD,) * 4).unfold(2, 32, 1).unfold(3, 32, 1)
+        black = torch.tensor(CIFAR10.black, device=device).view(1, 3, 1, 1)
+        windows = (F.pad(x - black, (PAD,) * 4) + black).unfold(2, 32, 1).unfold(3, 32, 1)
         dy, dx = torch.randint(2 * PAD + 1, (2, n), device=device, generator=self.generator)
         x = windows[torch.arange(n, device=device), :, dy, dx]
         mirrored = torch.rand(n, 1, 1, 1, device=device, generator=self.generator) < 0.5
@@ -227,14 +217,11 @@ class Job:
 
     def scaled(self, stage: tt.Stage) -> tt.Stage:
         """A stage for the epochs of the command line."""
-        epochs, method = self.epochs(stage.epochs), stage.method
-        if isinstance(method, tt.Freeze):
-            method = tt.Freeze(passes=min(method.passes, epochs * self.steps))
-        return replace(stage, epochs=epochs, method=method)
+        return replace(stage, epochs=self.epochs(stage.epochs))
 
     def statistics(self, model: nn.Module) -> None:
-        """Batch norm statistics of the committed weights, over at most 10,000 pictures."""
-        update_bn(self.train.inputs[:10_000].split(BATCH), model)
+        """Batch norm statistics of the committed weights, over about 10,000 pictures as they are trained on."""
+        update_bn((inputs for inputs, _ in islice(self.train.batches(), 10_000 // BATCH + 1)), model)
 
     def restore(self, row: str, parts: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
         """The parts as they were kept, and what was done."""

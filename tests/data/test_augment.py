@@ -48,6 +48,16 @@ def test_shift_is_a_move_and_reaches_all_of_them(per: Literal["batch", "sample"]
     assert max(per_batch) == 1 if per == "batch" else max(per_batch) > 1
 
 
+def test_each_channel_may_have_its_own_background() -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch = torch.zeros(50, 3, 4, 4)
+    after = Shift(1, (1.0, 2.0, 3.0), "sample")(batch, generator)
+    moved = (after != 0).any(1)
+    assert bool(moved.any())
+    for channel, value in enumerate((1.0, 2.0, 3.0)):
+        assert torch.equal(after[:, channel], moved * value)
+
+
 def test_flip_mirrors_about_half() -> None:
     generator = torch.Generator().manual_seed(0)
     batch = torch.randn(1000, 1, 2, 3, generator=generator)

@@ -34,7 +34,7 @@ def test_mnist_is_the_published_set(data_dir: Path) -> None:
     assert data.test.targets[:5].tolist() == [7, 2, 1, 0, 4]
     assert abs(data.train.inputs.mean()) < 0.01
     assert abs(data.train.inputs.std() - 1) < 0.01
-    assert data.train.inputs.min().item() == pytest.approx(data.fill)
+    assert data.train.inputs.min().item() == pytest.approx(data.fill[0])
     counts = (data.train.targets.bincount() + data.validation.targets.bincount()).tolist()
     assert counts == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 

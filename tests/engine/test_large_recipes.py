@@ -36,10 +36,10 @@ LARGE = [
 ]
 QUANTIZE = """
 [[stages]]
-name = "freeze"
+name = "levels"
 epochs = 1
 learning_rate = 1e-4
-method = { name = "Freeze", passes = 4 }
+method = { name = "StraightThrough" }
 sets = { SITES = { name = "Uniform", bits = 4, zero = false } }
 """
 
@@ -76,7 +76,7 @@ def small(name: str) -> str:
             text = text.replace(line, f"{line.split()[0]} = {8 if line[0] == 'v' else 3}")
     size = 64 if name.startswith("alexnet") else 32
     text = text.replace('imagefolder"\n', f'imagefolder"\ndata_settings = {{ size = {size}, workers = 0 }}\n')
-    if "Freeze" not in text:
+    if "StraightThrough" not in text:
         sites = '"tighten.sites:full_weights"' if "full_weights" in text else '"*"'
         text += QUANTIZE.replace("SITES", sites)
     return text
@@ -94,7 +94,7 @@ def test_a_recipe_from_its_first_step_to_a_file_that_holds(name, tmp_path, monke
     settings = {"root": root, "weights": tmp_path / "net.pt", "effort": 0.01}
     out = tmp_path / "run"
     with pytest.raises(Stop):
-        run(recipe, text, out, **settings, listener=StopAfter(2))
+        run(recipe, text, out, **settings, listener=StopAfter(min(2, len(recipe.stages))))
     result = run(recipe, text, out, **settings, resume=True)
     assert json.loads((out / "result.json").read_text())["partial"]
     assert result.epochs == len(recipe.stages)
