@@ -3,7 +3,11 @@
 import torch
 from torch import nn
 
+from tighten.data import Shift
 from tighten.engine.batch_norm import reestimate
+from tighten.engine.events import Listener
+from tighten.engine.prepare import prepare
+from tighten.recipes import load
 
 
 def test_statistics_are_those_of_the_weights_as_they_are():
@@ -25,3 +29,12 @@ def test_networks_without_batch_norm_see_no_input():
         yield
 
     reestimate(nn.Linear(3, 2), never())
+
+
+def test_the_pictures_are_those_of_training_and_always_the_same():
+    trainer = prepare(load("digits")[0], root=None, download=False, seed=0, listener=Listener())
+    trainer.augment = Shift(1, fill=9.0, per="sample")
+    once, again = (torch.cat(list(trainer.inputs(100, augmented=True))) for _ in range(2))
+    assert torch.equal(once, again)
+    assert bool((once == 9).any())
+    assert not bool((torch.cat(list(trainer.inputs(100))) == 9).any())
