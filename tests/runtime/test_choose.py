@@ -102,7 +102,7 @@ def test_every_kernel_has_a_meaning():
         x = torch.randn(shape)
         assert all(close(build()(x), layer(x)) for build in made.values())
     strided = kernels(nn.Conv2d(8, 8, 3, stride=2).requires_grad_(False), (1, 8, 9, 9))
-    assert "taps-csr" not in strided
+    assert "runs-csr" not in strided
     assert "csr" not in kernels(nn.Linear(9, 9), (1, 9))  # dense weights
     assert found == MEANING.keys()
 

@@ -110,7 +110,7 @@ class Optional(nn.Module):
         return self.fc(x)
 
 
-@pytest.mark.parametrize("key", ["unfold-csr", "map-csr", "taps-csr", "packed"])
+@pytest.mark.parametrize("key", ["unfold-csr", "map-csr", "runs-csr", "packed"])
 def test_models_that_cannot_be_traced_exchange_modules(key):
     model = sparse(Loops(), 0.5).eval()
     compiled = compile(model, torch.randn(3, 2, 6, 6), choices={"conv": key, "fc": "csr"})
@@ -152,7 +152,7 @@ class Twice(nn.Module):
 
 def test_shared_layers_and_several_inputs():
     model = sparse(Twice(), 0.5).eval()
-    for key in ("map-csr", "pixel-csr", "taps-csr"):
+    for key in ("map-csr", "pixel-csr", "runs-csr"):
         x, y = torch.randn(30, 2, 9, 9), torch.randn(30, 2, 5, 5)
         compiled = compile(model, (x, y), choices={"conv": key})
         torch.testing.assert_close(compiled(x, y), model(x, y), rtol=1e-4, atol=1e-5)

@@ -8,9 +8,10 @@ from torch import nn
 
 from tighten.runtime.conv import ChannelsLast, Convolution, Packed, ShrunkConv
 from tighten.runtime.pixels import PixelCsr
-from tighten.runtime.taps import TapsCsr
+from tighten.runtime.runs import RunsCsr
 from tighten.runtime.unfold import MapCsr, Unfolded, map_entries
 from tighten.runtime.window import Window
+from tighten.runtime.winograd import LARGEST_KERNEL, Winograd
 
 SIZE = (11, 9)
 LAYERS = {
@@ -29,9 +30,10 @@ WAYS = {
     "channels-last": lambda layer, shape: ChannelsLast(layer),
     "packed": Packed,
     "shrunk": lambda layer, shape: ShrunkConv(layer),
+    "winograd": lambda layer, shape: Winograd(layer),
     "unfold": lambda layer, shape: Unfolded(layer, sparse=False),
     "unfold-csr": lambda layer, shape: Unfolded(layer, sparse=True),
-    "taps-csr": lambda layer, shape: TapsCsr(layer),
+    "runs-csr": lambda layer, shape: RunsCsr(layer),
     "pixel-csr": lambda layer, shape: PixelCsr(layer, tuple(shape[2:])),
     "map-csr": lambda layer, shape: MapCsr(layer, tuple(shape[2:])),
 }
@@ -50,7 +52,9 @@ def works(kind: str, way: str) -> bool:
     layer = layer_of(kind)
     if way == "packed":
         return not isinstance(layer.padding, str)
-    return way != "taps-csr" or set(layer.stride) == {1}
+    if way == "winograd":
+        return set(layer.stride) == set(layer.dilation) == {1} and max(layer.kernel_size) <= LARGEST_KERNEL
+    return way != "runs-csr" or set(layer.stride) == {1}
 
 
 def built(way: str, layer: nn.Conv2d, shape: tuple[int, ...]) -> Convolution:
@@ -66,7 +70,7 @@ def orders(x: torch.Tensor) -> list[torch.Tensor]:
 def check(kernel: Convolution, layer: nn.Conv2d, x: torch.Tensor) -> None:
     found, expected = kernel(x), layer(x)
     assert found.shape == expected.shape
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * max(1.0, float(expected.abs().max())))
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
@@ -130,10 +134,23 @@ def test_the_result_is_its_own(way: str) -> None:
 def test_parts_of_large_inputs() -> None:
     layer = layer_of("padded")
     x = torch.randn(3, 6, *SIZE)
-    for kernel in (Unfolded(layer, sparse=False), Unfolded(layer, sparse=True), TapsCsr(layer)):
+    for kernel in (Unfolded(layer, sparse=False), Unfolded(layer, sparse=True), Winograd(layer)):
         for chunk in (1, 50, 2000):
             kernel.chunk = chunk
             check(kernel, layer, x)
+    kernel = RunsCsr(layer)
+    for run in (1, 50, 2000):
+        kernel.run = run
+        check(kernel, layer, x)
+
+
+def test_winograd_saves_multiplications_and_rounds_a_little_more() -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(64, 32, 5, padding=2).requires_grad_(False)
+    kernel, x = Winograd(layer), torch.randn(2, 64, 27, 27)
+    assert kernel.weight.shape == (49, 64, 32)  # 49 products for nine results, where each alone takes 25
+    exact = layer.double()(x.double())
+    assert float((kernel(x) - exact).abs().max() / exact.abs().max()) < 1e-5
 
 
 def test_packed_refuses_what_it_cannot() -> None:

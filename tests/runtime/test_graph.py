@@ -110,6 +110,39 @@ def test_a_relu_overwrites_only_what_it_alone_reads():
     assert x.tolist() == [[-1.0, 2.0, -3.0]]
 
 
+def test_what_idles_in_inference_is_dropped():
+    network = ready(nn.Sequential(nn.Dropout(), nn.Linear(3, 3), nn.Identity(), nn.ReLU()).eval())
+    assert [n.op for n in network.graph.nodes] == ["placeholder", "call_module", "call_function", "output"]
+
+
+def test_a_relu_goes_behind_the_pooling_that_alone_reads_it():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2, padding=1), nn.Conv2d(3, 2, 1)).eval()
+    network, x = ready(model), torch.randn(1, 2, 9, 9)
+    assert [n.target for n in network.graph.nodes][1:-1] == ["0", "2", torch.relu_, "3"]
+    assert torch.equal(network(x), model(x))
+
+
+class Both(nn.Module):
+    """A ReLU that pooling and something else read."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(2, 2, 3), nn.MaxPool2d(2)
+
+    def forward(self, x):
+        y = F.relu(self.conv(x))
+        return self.pool(y), y
+
+
+def test_a_relu_that_others_read_stays_before_the_pooling():
+    model, x = Both().eval(), torch.randn(1, 2, 8, 8)
+    network = ready(model)
+    assert called(network) == [nn.Conv2d, nn.MaxPool2d]
+    assert all(map(torch.equal, network(x), model(x)))
+    assert [n.target for n in network.graph.nodes][1:3] == ["conv", torch.relu_]
+
+
 class Views(nn.Module):
     def forward(self, x):
         return x.view(x.size(0), -1)

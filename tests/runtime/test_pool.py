@@ -20,7 +20,7 @@ def orders(x: torch.Tensor) -> list[torch.Tensor]:
         {"kernel_size": 3, "stride": 2},
         {"kernel_size": (2, 3), "stride": (3, 1)},
         {"kernel_size": 2, "dilation": 3, "stride": 1},
-        {"kernel_size": 1, "stride": 2},
+        {"kernel_size": (1, 2), "stride": 2},
     ],
 )
 def test_gives_what_the_layer_gives(settings):
@@ -39,6 +39,7 @@ def test_gives_what_the_layer_gives(settings):
 
 
 def test_padding_and_ceilings_are_not_for_slices():
+    assert window_of(nn.MaxPool2d(1, stride=2)) is None  # a part of the input, which must not be overwritten
     for settings in ({"padding": 1}, {"ceil_mode": True}, {"return_indices": True}):
         assert window_of(nn.MaxPool2d(3, **settings)) is None
     layer = nn.MaxPool2d(3, padding=1, ceil_mode=True)

@@ -30,7 +30,7 @@ class Outline:
     def of(cls, code: Code) -> Outline:
         inner = code.inner if isinstance(code, Sparse) else code
         return cls(
-            code.kept if isinstance(code, Sparse) else None,
+            inner.shape[0] if isinstance(code, Sparse) else None,
             len(inner.steps) if isinstance(inner, Indexed) else None,
         )
 

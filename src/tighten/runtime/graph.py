@@ -13,7 +13,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tighten.runtime.kernels import has_hooks
 
 # Layers whose result is a tensor of its own.
-_FRESH = (nn.Linear, nn.Conv2d, nn.BatchNorm2d)
+_FRESH = (nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
+# Layers that do nothing in inference.
+_IDLE = (nn.Dropout, nn.Identity)
 
 
 def trace(model: nn.Module) -> fx.GraphModule | str:
@@ -28,16 +30,20 @@ def trace(model: nn.Module) -> fx.GraphModule | str:
 def prepare(network: fx.GraphModule) -> None:
     """Makes layers of the network exchangeable, and folds what it can. The model it came from is not changed.
 
-    Batch norm is folded into the convolution before it; pooling functions become layers; a ReLU that alone reads a
-    layer's result overwrites it; `view` becomes `reshape`, since other kernels leave other memory orders.
+    Batch norm is folded into the convolution before it; what idles is dropped; pooling functions become layers; a ReLU
+    before a pooling goes behind it, where there is less to do; a ReLU that alone reads a layer's result overwrites it;
+    `view` becomes `reshape`, since other kernels leave other memory orders.
     """
     for node in list(network.graph.nodes):
         _fold_batch_norm(network, node)
+        _drop_idle(network, node)
         _pooling_as_layer(network, node)
         if node.op == "call_method" and node.target == "view":
             node.target = "reshape"
     for node in list(network.graph.nodes):
-        _relu_in_place(network, node)
+        if _is_relu(network, node):
+            _pool_first(network, node)
+            _relu_in_place(network, node)
     network.delete_all_unused_submodules()
     network.graph.lint()
     network.recompile()
@@ -55,6 +61,13 @@ def _fold_batch_norm(network: fx.GraphModule, node: fx.Node) -> None:
     network.set_submodule(str(before.target), fuse_conv_bn_eval(copy.deepcopy(conv), norm))
     node.replace_all_uses_with(before)
     network.graph.erase_node(node)
+
+
+def _drop_idle(network: fx.GraphModule, node: fx.Node) -> None:
+    layer = _layer(network, node)
+    if layer is not None and type(layer) in _IDLE and not has_hooks(layer):
+        node.replace_all_uses_with(node.all_input_nodes[0])
+        network.graph.erase_node(node)
 
 
 def _pooling_as_layer(network: fx.GraphModule, node: fx.Node) -> None:
@@ -75,19 +88,31 @@ def _pooling_as_layer(network: fx.GraphModule, node: fx.Node) -> None:
     network.graph.erase_node(node)
 
 
-def _relu_in_place(network: fx.GraphModule, node: fx.Node) -> None:
+def _is_relu(network: fx.GraphModule, node: fx.Node) -> bool:
     layer = _layer(network, node)
     is_function = node.op == "call_function" and node.target in (F.relu, torch.relu)
     is_method = node.op == "call_method" and node.target == "relu"
-    if not (is_function or is_method or (type(layer) is nn.ReLU and not has_hooks(layer))):
+    is_layer = type(layer) is nn.ReLU and not has_hooks(layer)
+    return (is_function or is_method or is_layer) and len(node.all_input_nodes) == 1
+
+
+def _pool_first(network: fx.GraphModule, relu: fx.Node) -> None:
+    """The maximum of what is rectified is what the rectified maximum is."""
+    pooling = next(iter(relu.users))
+    layer = _layer(network, pooling)
+    if len(relu.users) > 1 or type(layer) is not nn.MaxPool2d or layer.return_indices or has_hooks(layer):
         return
-    before = node.all_input_nodes
-    if len(before) != 1 or len(before[0].users) > 1:
-        return
-    source = _layer(network, before[0])
-    if source is None or type(source) not in _FRESH or has_hooks(source):
-        return
-    node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, (before[0],), {}
+    relu.replace_all_uses_with(relu.all_input_nodes[0])
+    pooling.append(relu)
+    pooling.replace_all_uses_with(relu)
+    relu.replace_input_with(relu.all_input_nodes[0], pooling)
+
+
+def _relu_in_place(network: fx.GraphModule, node: fx.Node) -> None:
+    before = node.all_input_nodes[0]
+    source = _layer(network, before)
+    if source is not None and type(source) in _FRESH and not has_hooks(source) and len(before.users) == 1:
+        node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, (before,), {}
 
 
 def _layer(network: fx.GraphModule, node: fx.Node) -> nn.Module | None:

@@ -11,18 +11,20 @@ from tighten.runtime.csr import WIDE
 from tighten.runtime.linear import CsrLinear, ShrunkLinear
 from tighten.runtime.pixels import PixelCsr, pixel_calls
 from tighten.runtime.pool import PoolChannelsLast, PoolSlices, window_of
-from tighten.runtime.taps import TapsCsr
+from tighten.runtime.runs import RunsCsr
 from tighten.runtime.unfold import MapCsr, Unfolded, map_entries
+from tighten.runtime.winograd import LARGEST_KERNEL, Winograd
 
 MEANING = {
     "dense": "the layer as it is",
     "channels-last": "dense, in the memory order [N, H, W, C]",
     "packed": "dense, weights put in oneDNN's order once",
+    "winograd": "dense, with fewer multiplications by Winograd's filters",
     "shrunk": "dense, without dead rows, columns or channels",
     "unfold": "dense product with the unfolded windows of live channels",
     "csr": "compressed sparse rows",
     "unfold-csr": "compressed sparse rows times the unfolded windows",
-    "taps-csr": "compressed sparse rows for each place of the kernel, on the input moved there",
+    "runs-csr": "compressed sparse rows times windows that are copied in long runs",
     "pixel-csr": "compressed sparse rows, place by place for the whole batch",
     "map-csr": "the whole layer as one sparse matrix",
     "slices": "maximum of shifted pictures",
@@ -98,12 +100,14 @@ def _of_convolution(layer: nn.Conv2d, shape: tuple[int, ...], sparse: bool) -> K
         "packed": lambda: Packed(layer, shape),
         "unfold": lambda: Unfolded(layer, sparse=False),
     }
+    if set(layer.stride) == set(layer.dilation) == {1} and 1 < max(layer.kernel_size) <= LARGEST_KERNEL:
+        found["winograd"] = lambda: Winograd(layer)
     if _has_dead(layer, 2):
         found["shrunk"] = lambda: ShrunkConv(layer)
     if sparse:
         found["unfold-csr"] = lambda: Unfolded(layer, sparse=True)
         if set(layer.stride) == {1}:
-            found["taps-csr"] = lambda: TapsCsr(layer)
+            found["runs-csr"] = lambda: RunsCsr(layer)
         if len(shape) == 4 and shape[0] >= WIDE and pixel_calls(layer, size) <= _MOST_PIXELS:
             found["pixel-csr"] = lambda: PixelCsr(layer, size)
         if map_entries(layer, size) <= _MOST_MAP_ENTRIES:

@@ -49,7 +49,7 @@ class PoolSlices(nn.Module):
 def window_of(layer: nn.MaxPool2d) -> Window | None:
     """The window of a pooling that `PoolSlices` can do; None for others."""
     kernel, stride, dilation, padding = map(pair, (layer.kernel_size, layer.stride, layer.dilation, layer.padding))
-    if layer.ceil_mode or layer.return_indices or padding != (0, 0):
+    if layer.ceil_mode or layer.return_indices or padding != (0, 0) or kernel == (1, 1):
         return None
     return Window(kernel, stride, dilation, (0, 0), (0, 0))
 
