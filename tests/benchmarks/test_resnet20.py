@@ -70,9 +70,9 @@ def test_the_last_pruning_leaves_what_the_budget_leaves(script, rate):
 
 def test_the_recipe_at_another_rate_and_length(script):
     recipe = parse(script.text_of("pruned", 12.5, 16), "it")
-    assert [(s.epochs, s.budget and s.budget.rate) for s in recipe.stages] == [(10, 12.5), (6, None)]
+    assert [(s.epochs, s.budget and s.budget.rate) for s in recipe.stages] == [(16, 12.5)]
     shipped = parse(script.text_of("pruned", 5, 8), "it")
-    assert [(s.epochs, s.budget and s.budget.rate) for s in shipped.stages] == [(5, 5.0), (3, None)]
+    assert [(s.epochs, s.budget and s.budget.rate) for s in shipped.stages] == [(8, 5.0)]
 
 
 class Small(nn.Module):
@@ -119,7 +119,9 @@ def test_rows_are_equal_but_for_the_method(script, monkeypatch, tmp_path, capsys
     for name in names:
         file = tmp_path / "results" / f"{name}.tight"
         rows[name] = json.loads(file.with_suffix(".json").read_text())
-        assert rows[name]["report"]["kept"] == SMALL // 4
+        kept = rows[name]["report"]["kept"]
+        # Ours folds away what leads nowhere.
+        assert kept <= SMALL // 4 if name.startswith("tighten") else kept == SMALL // 4
         assert rows[name]["report"]["sizes"]["total"] == file.stat().st_size
         found = verify(file, root=tmp_path)
         assert found.holds, found.checks
