@@ -75,9 +75,8 @@ the ten biases train along and are neither pruned nor quantized. Nothing was tun
 - Joint: on from the 5x row of the same method, two epochs more. Ours trains the kept weights straight through on 16
   levels; the other trains under PyTorch's fake quantization to 15 levels of the best step.
 
-10x is not measured yet. Figures of before, when shifted pictures had borders of the mean colour and batch norm
-statistics came from pictures without any, were 0.1 points lower at 5x and are gone
-(docs/decisions/0027-batch-norm-after-commits.md).
+10x is not measured yet: rows of before had shifted pictures with borders of the mean colour, which the network was
+never trained with, and are gone (docs/decisions/0027-batch-norm-after-commits.md). At 5x ours is not ahead.
 
 Test accuracy is that of the last epoch on the 10,000 test pictures. The dense network comes from elsewhere; its
 99.8 % on the 5,000 training pictures held out here for validation says that it was trained on them too. Their
