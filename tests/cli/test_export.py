@@ -34,7 +34,7 @@ def test_a_shipped_network_needs_no_more_than_its_file(folder):
     assert done.returncode == 0, done.stderr
     file = folder / NAME.replace(".tight", ".int.onnx")
     assert f"{file.stat().st_size:,} bytes" in done.stdout
-    assert "as INT4: 4" in done.stdout
+    assert "as INT4: 8" in done.stdout
     assert f"written: {file.name}" in done.stdout
     session = onnxruntime.InferenceSession(file)
     assert session.run(None, {"input": inputs(2, (1, 28, 28)).numpy()})[0].shape == (2, 10)
