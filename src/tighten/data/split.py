@@ -12,8 +12,9 @@ from tighten.errors import DataError
 def split_validation(train: TensorData, count: int, seed: int) -> tuple[TensorData, TensorData]:
     """The training set without `count` examples, and those examples: (rest, held out).
 
-    The choice is random but stratified: every class gives its share, to within one example. It
-    depends on the targets, `count` and `seed` alone. Both parts keep the order of `train`.
+    The choice is random but stratified: every class gives its share, rounded by Webster's rule, which is to within one
+    example where classes are not tiny. It depends on the targets, `count` and `seed` alone. Both parts keep the order
+    of `train`.
 
     Args:
         train: what to split.
