@@ -13,6 +13,7 @@ from tighten.citing import REFERENCES, Citations, cite, cited_in
 from tighten.citing.sources import source_of
 from tighten.cli.app import app
 from tighten.engine.average import Average
+from tighten.engine.distillation import Distillation
 
 SHIPPED = [
     thing
@@ -26,7 +27,9 @@ def keys(citations):
     return {reference.key for reference, _ in citations.references}
 
 
-@pytest.mark.parametrize("thing", [t for t in [*SHIPPED, Average] if source_of(t)], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(
+    "thing", [t for t in [*SHIPPED, Average, Distillation] if source_of(t)], ids=lambda t: t.__name__
+)
 def test_every_source_leads_to_a_reference(thing):
     assert cited_in(source_of(thing)), f"no mark of tighten.citing.sources is in: {source_of(thing)}"
 
@@ -53,9 +56,11 @@ def test_a_recipe_cites_its_own_parts():
 
 def test_a_rule_is_cited_by_its_name(tmp_path):
     path = tmp_path / "r.toml"
-    path.write_text(RECIPE.replace("budget = { rate = 10 }", 'budget = { rate = 10 }\nallocate = "erk"\naverage = 0.5'))
+    more = 'budget = { rate = 10 }\nallocate = "erk"\naverage = 0.5'
+    text = RECIPE.replace("budget = { rate = 10 }", more).replace("weight = 0.5 }", 'weight = 0.5, features = ["*"] }')
+    path.write_text(text)
     found = keys(cite(str(path)))
-    assert {"evci2020rigging", "izmailov2018averaging"} <= found
+    assert {"evci2020rigging", "izmailov2018averaging", "romero2015fitnets"} <= found
     assert "theis2018faster" not in found
 
 

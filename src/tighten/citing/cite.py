@@ -13,6 +13,7 @@ from tighten.artifact import Artifact
 from tighten.citing.reference import Reference
 from tighten.citing.sources import cited_in, source_of
 from tighten.engine.average import Average
+from tighten.engine.distillation import Distillation
 from tighten.errors import RecipeError, RunError, SetError
 from tighten.imports import load_named
 from tighten.plan import Stage
@@ -133,6 +134,8 @@ def _stages(recipe: Recipe, plan: Iterable[Stage]) -> Used:
             yield _named(stage.allocate)
         if table.distill is not None:
             yield _named(Distill, "distillation")
+            if table.distill.features:
+                yield _named(Distillation, "distillation of features")
         if table.average:
             yield _named(Average, "averaged weights")
     yield from _shipped(recipe.facts())

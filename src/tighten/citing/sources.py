@@ -207,6 +207,23 @@ REFERENCES = (
         arxiv="1503.02531",
     ),
     Reference(
+        "romero2015fitnets",
+        ("1412.6550",),
+        "FitNets: Hints for Thin Deep Nets",
+        (
+            "Adriana Romero",
+            "Nicolas Ballas",
+            "Samira Ebrahimi Kahou",
+            "Antoine Chassang",
+            "Carlo Gatta",
+            "Yoshua Bengio",
+        ),
+        2015,
+        "International Conference on Learning Representations",
+        "1412.6550",
+        "inproceedings",
+    ),
+    Reference(
         "izmailov2018averaging",
         ("1803.05407",),
         "Averaging Weights Leads to Wider Optima and Better Generalization",

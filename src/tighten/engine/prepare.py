@@ -11,6 +11,7 @@ from torch import nn
 
 from tighten.data import ImageData
 from tighten.engine.augmentation import augmentation
+from tighten.engine.distillation import matching
 from tighten.engine.events import Listener
 from tighten.engine.precision import resolve
 from tighten.engine.pretrained import Pretrained
@@ -52,6 +53,9 @@ def prepare(
     with processes.together():
         model = _model(recipe, seed)
         _optimizer(recipe, model, 1e-3)  # what cannot be made is told before anything is trained
+        for distill in (*(stage.distill for stage in recipe.stages), recipe.shrink.distill):
+            if distill is not None:
+                matching(model, distill.features)
         augment = augmentation(recipe.augment, data)
     if processes.device.type != "cpu":
         data = data.to(processes.device)

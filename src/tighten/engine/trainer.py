@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from tighten.data import Augment, Examples, ImageData, batches
+from tighten.engine.distillation import Distillation
 from tighten.engine.evaluate import correct
 from tighten.engine.events import Epoch, Listener
 from tighten.engine.precision import Precision
@@ -99,13 +101,13 @@ class Trainer:
         """
         start, total = time.perf_counter(), 0.0
         self.model.train()
-        with self.processes.own_chance():
+        with self.processes.own_chance(), self._lesson(training.distill) as lesson:
             for inputs, targets, size in self._batches(training.augment):
                 # Of the loss of the whole batch; the gradients of all processes are averaged.
                 part = len(targets) / size
                 if not len(targets):  # all processes go through the network, or none
                     inputs, targets = self.data.train.first(), torch.zeros(1, dtype=torch.int64)
-                loss = self._loss(inputs.to(self.device), targets.to(self.device), training.distill)
+                loss = self._loss(inputs.to(self.device), targets.to(self.device), lesson)
                 value = self.processes.total(part * loss.item())
                 if not math.isfinite(value):
                     raise TrainingError(
@@ -145,19 +147,17 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def _loss(self, inputs: Tensor, targets: Tensor, distill: Distill | None) -> Tensor:
+    def _loss(self, inputs: Tensor, targets: Tensor, lesson: Distillation | None) -> Tensor:
         with self._autocast():
             outputs = self._training(inputs)
         loss = F.cross_entropy(outputs.float(), targets)
-        if distill is None or self.teacher is None:
+        if lesson is None or self.teacher is None:
             return loss
         with torch.no_grad(), self._autocast():
             wanted = self.teacher(inputs)
-        t = distill.temperature
-        soft = F.kl_div(
-            F.log_softmax(outputs.float() / t, 1),
-            F.log_softmax(wanted.float() / t, 1),
-            log_target=True,
-            reduction="batchmean",
-        )
-        return (1 - distill.weight) * loss + distill.weight * t * t * soft
+        return lesson.loss(loss, outputs, wanted)
+
+    def _lesson(self, distill: Distill | None) -> AbstractContextManager[Distillation | None]:
+        if distill is None or self.teacher is None:
+            return nullcontext()
+        return Distillation(self.model, self.teacher, distill)

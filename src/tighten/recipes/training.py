@@ -14,11 +14,19 @@ class Strict(BaseModel):
 class Distill(Strict):
     """Learning from the dense network besides the labels.
 
+    Args:
+        temperature: of both networks' outputs.
+        weight: of the outputs' divergence; the rest is that of the labels.
+        features: names or patterns of modules, such as "layer?.?"; what they give is to be as in the dense network.
+        features_weight: of each of these modules' relative squared difference.
+
     Source: Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv 1503.02531.
     """
 
     temperature: float = Field(default=2.0, gt=0)
     weight: float = Field(default=0.7, ge=0, le=1)
+    features: list[str] = []
+    features_weight: float = Field(default=1.0, gt=0)
 
 
 class Training(Strict):
