@@ -2,7 +2,8 @@
 """ResNet-20 on CIFAR-10: `tighten` beside its rivals, from the same trained network.
 
     python benchmarks/resnet20.py --data DIR --weights FILE [--rows pruned ternary joint] [--rates 10 5] [--epochs 8]
-                                  [--threads 1] [--seed 0] [--only tighten|rival] [--labels-only] [--runs runs]
+                                  [--threads 1] [--seed 0] [--only tighten|rival|magnitude|pat] [--labels-only]
+                                  [--runs runs]
 
 The two of a row differ in the method alone: the same epochs, optimizer, batches, augmentation, start of the learning
 rate, loss (distillation from the dense network included), pass over the data for batch norm at the end, and number of
@@ -325,7 +326,7 @@ def rivals(kind: str, args: argparse.Namespace) -> list[str]:
     """The methods of a kind of row."""
     methods = {"ternary": ["tighten", "parq"], "joint": ["tighten", "magnitude"], "pruned": METHODS}[kind]
     methods = [m for m in methods if m != "magnitude-labels" or args.labels_only]
-    return [m for m in methods if args.only in (None, "tighten" if m == "tighten" else "rival")]
+    return [m for m in methods if args.only in (None, m, "tighten" if m == "tighten" else "rival")]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -337,7 +338,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rows", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--only", choices=["tighten", "rival"], help="one method")
+    parser.add_argument("--only", choices=["tighten", "rival", "magnitude", "pat"], help="one method, or all rivals")
     parser.add_argument("--labels-only", action="store_true", help="also magnitude pruning without distillation")
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="where run folders are kept")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where files, JSON and table are written")
