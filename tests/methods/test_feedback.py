@@ -46,7 +46,7 @@ def pruning(epochs=8, **settings):
 @pytest.mark.parametrize("shrinking", [0.0, 0.5])
 def test_what_was_pruned_first_comes_back(shrinking):
     model, x, y = regression()
-    train(model, x, y, [pruning(shrinking=shrinking)])
+    train(model, x, y, [pruning(epochs=16, shrinking=shrinking)])
     assert model[0].weight[0].nonzero().flatten().tolist() == [1, 5, 7]
     torch.testing.assert_close(model[0].weight[0, [1, 5, 7]], torch.tensor([2.0, -1.5, 1.0]), atol=0.1, rtol=0)
 
@@ -55,6 +55,23 @@ def test_a_support_that_does_not_move_keeps_what_was_large():
     model, x, y = regression()
     train(model, x, y, [pruning(shrinking=0.0, moving=0.0)])
     assert model[0].weight[0].nonzero().flatten().tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize("returning", [0.0, 0.1, 1.0])
+def test_what_is_pruned_takes_a_part_of_a_step(returning):
+    model, x, y = regression()
+    stage = next(iter(tt.Session(model, [pruning(shrinking=0.0, returning=returning)], steps_per_epoch=4)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    latent, kept = torch.full((12,), 0.1), torch.tensor([0, 2, 3])
+    latent[kept] = 0.4
+    nn.functional.mse_loss(model(x), y).backward()
+    step = -0.1 * model[0].weight.grad[0]
+    stage.before_step(optimizer)
+    optimizer.step()
+    stage.after_step(optimizer)
+    stage.before_step(optimizer)  # the latent weights take their place
+    pruned = torch.ones(12, dtype=torch.bool).index_fill(0, kept, False)
+    torch.testing.assert_close(model[0].weight[0], latent + torch.where(pruned, returning * step, step))
 
 
 def test_the_count_falls_like_a_cubic_and_then_rests():
@@ -147,6 +164,7 @@ def test_a_skipped_step_leaves_the_pruned_weights():
         ({"shrinking": 0.8, "moving": 0.5}, "while it shrinks"),
         ({"moving": 1.5}, "while it shrinks"),
         ({"updates_per_epoch": 0}, "at least 1"),
+        ({"returning": 1.5}, "a part of each step"),
     ],
 )
 def test_settings_that_make_no_sense_are_told(settings, message):

@@ -25,7 +25,8 @@ class Feedback(Method):
     """Pruning on a support that shrinks and moves: the network computes on it, but all weights learn.
 
     Update, at each optimizer step:
-        V <- V - step(gradient of f at W),  W <- V on the support, 0 elsewhere
+        V <- V - step(gradient of f at W), a part `returning` of it outside the support
+        W <- V on the support, 0 elsewhere
     and `updates_per_epoch` times in each epoch the support becomes that of the projection of V on the set. The set's
     count falls to what is asked for in the first part of the stage, like (1 - x)^3. So the loss is that of the pruned
     network, and an entry that was pruned too early comes back once its gradients say so. Open sets share their budget
@@ -40,20 +41,25 @@ class Feedback(Method):
         shrinking: the part of the stage in which the count falls.
         moving: the part of the stage in which the support moves; then it rests.
         updates_per_epoch: how often the support is chosen anew in each epoch.
+        returning: the part of an optimizer's step that what is pruned takes. Optimizers that divide by the size of
+            gradients, as Adam does, move what is pruned as far as what is kept, mostly by noise.
         learning_rate_end: the part of the learning rate that is left at the end of its cosine.
     """
 
     shrinking: float = 0.5
-    moving: float = 0.75
+    moving: float = 0.6
     updates_per_epoch: int = 32
+    returning: float = 0.1
     learning_rate_end: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.shrinking <= self.moving <= 1:
             raise PlanError(
                 f"a support moves while it shrinks, and both are parts of the stage: shrinking={self.shrinking}, "
-                f"moving={self.moving}; give about 0.5 and 0.75"
+                f"moving={self.moving}; give about 0.5 and 0.6"
             )
+        if not 0 <= self.returning <= 1:
+            raise PlanError(f"what is pruned takes a part of each step: returning={self.returning}; give 0 to 1")
         if self.updates_per_epoch < 1:
             raise PlanError(f"the support is chosen {self.updates_per_epoch} times in an epoch: give at least 1")
 
@@ -75,7 +81,11 @@ class Feedback(Method):
     @torch.no_grad()
     def after_step(self, problem: Problem, state: State) -> bool:
         # New tensors: a checkpoint that was taken before keeps what it has.
-        state.latents = {name: w.clone() for name, w in problem.weights().items()}
+        masks = state.masks()
+        state.latents = {
+            name: torch.where(masks[name] != 0, w, state.latents[name].lerp(w, self.returning))
+            for name, w in problem.weights().items()
+        }
         sense(problem, state)
         moving = Clock(1, max(1, round(self.moving * problem.clock.steps)))
         updates = max(1, round(self.moving * self.updates_per_epoch * problem.clock.epochs))
