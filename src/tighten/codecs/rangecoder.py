@@ -126,11 +126,12 @@ def code_symbols(state: State, data: Bytes, symbols: NDArray[Any], ends: NDArray
 def written(state: State, data: Bytes) -> bytes:
     """The shortest bytes that, followed by zeros, are read as what was written."""
     low, width, place = (int(state[i]) for i in (LOW, WIDTH, PLACE))
-    head = int.from_bytes(bytes(data[:place]), "big") << BITS
-    least, most = head + low, head + low + width - 1
+    head = data[:place].tobytes()
     for zeros in reversed(range(BITS + 1)):
-        shortest = -(-least >> zeros) << zeros
-        if shortest <= most:
+        shortest = -(-low >> zeros) << zeros
+        if shortest < low + width:
             break
-    # A carry out of the first byte cannot be: all of it lies below the first interval's end.
-    return shortest.to_bytes(place + BITS // 8, "big").rstrip(b"\0")
+    if shortest == _TOP:  # a carry: never out of the first byte, as all lies below the first interval's end
+        head = head.rstrip(b"\xff")
+        return head[:-1] + bytes([head[-1] + 1])
+    return (head + shortest.to_bytes(BITS // 8, "big")).rstrip(b"\0")
