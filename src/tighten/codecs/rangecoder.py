@@ -34,6 +34,12 @@ def compiled(function: Compiled) -> Compiled:
     return jit
 
 
+def inlined(function: Compiled) -> Compiled:
+    """`compiled`, and put in place of each call: handing arrays over takes longer than coding a bit."""
+    jit: Compiled = numba.njit(cache=True, nogil=True, inline="always")(function)
+    return jit
+
+
 def writing() -> State:
     """The state of a coder that has written nothing."""
     return np.array([0, _TOP, 0, 1], dtype=np.int64)
@@ -45,7 +51,7 @@ def reading(data: Bytes) -> State:
     return np.array([int.from_bytes(head, "big"), _TOP, 6, 0], dtype=np.int64)
 
 
-@compiled
+@inlined
 def narrow(state: State, data: Bytes, start: int, size: int) -> None:
     """The interval cut to `size` of it from `start` on, both in units of the interval."""
     width = size
@@ -80,7 +86,7 @@ def narrow(state: State, data: Bytes, start: int, size: int) -> None:
     state[WIDTH] = width
 
 
-@compiled
+@inlined
 def code_bit(state: State, data: Bytes, bit: int, p: int) -> int:
     """A bit that is 1 with probability `p / 2**16`; `bit` counts when writing only."""
     width = state[WIDTH]
