@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The weights of the committed networks in bytes: ours beside other codes, all of one run.
 
-    python benchmarks/codecs.py [--environment DIR] [--resnet20 NPZ] [FILE ...]
+    python benchmarks/codecs.py [--environment DIR] [--resnet20 NPZ] [--json JSON] [FILE ...]
 
 DeepCABAC comes from the package `nncodec`, which pins an old numpy: it is installed into an environment, DIR, on the
 first run (with torch: gigabytes). Without `--environment` it is left out. It gets the best of its options, layer by
@@ -14,6 +14,7 @@ at 4 bits.
 """
 
 import argparse
+import json
 import lzma
 import math
 import zlib
@@ -106,7 +107,8 @@ def resnet20(weights: Path) -> dict[str, Code]:
     }
 
 
-def compare(name: str, codes: dict[str, Code], environment: Path | None) -> None:
+def compare(name: str, codes: dict[str, Code], environment: Path | None) -> dict[str, float]:
+    """Bytes of the weights: ours, as they are written alone and how far that is above ideal, and by other codes."""
     sizes = Artifact(codes, {}, tuple(codes), {}, {}).sizes()
     ours = sizes.positions + sizes.values
     grids = {key: grid(code) for key, code in codes.items()}
@@ -121,6 +123,8 @@ def compare(name: str, codes: dict[str, Code], environment: Path | None) -> None
     print(f"{name}: ours {ours} bytes of weights; written {written}, {written / length - 1:+.2%} of ideal", flush=True)
     for other, size in columns.items():
         print(f"  {other:12} {size + floats:10.0f}   ours is {ours / (size + floats):.3f} of it", flush=True)
+    row = {"ours": ours, "written alone": written, "above ideal": round(written / length - 1, 4)}
+    return row | {other: round(size + floats) for other, size in columns.items()}
 
 
 def main() -> None:
@@ -128,14 +132,16 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--environment", type=Path)
     parser.add_argument("--resnet20", type=Path)
+    parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     cases = {path.stem: Artifact.open(path).codes for path in chosen.files or sorted(RESULTS.glob("*/*.tight"))}
     if not chosen.files:
         cases |= drawn()
     if chosen.resnet20:
         cases["ResNet-20, 20x by magnitude, 4 bits"] = resnet20(chosen.resnet20)
-    for name, codes in cases.items():
-        compare(name, codes, chosen.environment)
+    rows = {name: compare(name, codes, chosen.environment) for name, codes in cases.items()}
+    if chosen.json:
+        chosen.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

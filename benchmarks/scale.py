@@ -5,8 +5,9 @@
 
 Weights of AlexNet and VGG-16 (ImageNet shapes): 4-bit levels, 36 times pruned with rows and columns that are used
 unevenly, or dense. Values are drawn, not trained: such large trained networks are not at hand. Speeds are MB of dense
-float32 a second of one processor's time. Memory is the peak of a process of its own, less what it had before, as a
-multiple of the dense state dict. With the environment that `codecs.py` makes, DeepCABAC codes the same levels.
+float32 a second of one processor's time. Memory is the peak of a process of its own, less what it had before (a model
+to load into, too), as a multiple of the dense state dict. With the environment that `codecs.py` makes, DeepCABAC codes
+the same levels.
 """
 
 import argparse
@@ -17,12 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from deepcabac import deepcabac, grid
+from torch import nn
 
-from tighten.artifact import Artifact, state_dict
+from tighten.artifact import Artifact, load, state_dict
 from tighten.codes import Code, Indexed, Sparse
 
 CONV = [(64, 3), (64, 64), (128, 64), (128, 128), (256, 128), (256, 256), (256, 256), (512, 256), *[(512, 512)] * 5]
@@ -66,24 +69,40 @@ def peak() -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
-def alone(task: str, file: str) -> dict[str, float]:
-    """Time and peak memory of one task in this process, which has done the same with a small file before."""
-    tasks = {
-        "state dict": lambda path: state_dict(path),
-        "open": lambda path: Artifact.open(path).state_dict(),
-        "encode": lambda path: Artifact.open(path).to_bytes(),
+def model(network: str) -> nn.Module:
+    """A model with these weights, all one."""
+    layers = nn.Sequential()
+    for shape in SHAPES[network]:
+        layer = nn.Module()
+        layer.weight = nn.Parameter(torch.ones(shape))
+        layers.append(layer)
+    return layers
+
+
+def alone(task: str, network: str, file: str) -> dict[str, float]:
+    """Time and peak memory of one task in this process, which has done the same with a small file before.
+
+    A model to load into is there before: its weights do not count.
+    """
+    models = {name: model(name) for name in ("small", network)} if task == "load" else {}
+    tasks: dict[str, Callable[[str | Path, str], object]] = {
+        "state dict": lambda path, _: state_dict(path),
+        "open": lambda path, _: Artifact.open(path).state_dict(),
+        "load": lambda path, name: load(path, models[name]),
+        "encode": lambda path, _: Artifact.open(path).to_bytes(),
     }
     with tempfile.TemporaryDirectory() as folder:
         for kind in KINDS:
             made("small", kind).save(Path(folder) / kind)
-            tasks[task](Path(folder) / kind)
+            tasks[task](Path(folder) / kind, "small")
     before, start = peak(), time.process_time()
-    tasks[task](file)
+    tasks[task](file, network)
     seconds = time.process_time() - start
     return {"seconds": seconds, "bytes": peak() - before}
 
 
 def measured(network: str, kind: str, environment: Path | None) -> dict[str, float]:
+    made("small", kind).to_bytes()  # what is compiled on first use is none of the work
     artifact = made(network, kind)
     grids = {name: grid(code)[0] for name, code in artifact.codes.items()} if environment else {}
     dense = 4 * sum(math.prod(code.shape) for code in artifact.codes.values())
@@ -94,8 +113,8 @@ def measured(network: str, kind: str, environment: Path | None) -> dict[str, flo
         encoding = time.process_time() - start
         row = {"dense_bytes": dense, "file_bytes": sizes.total, "encode_MB_per_s": dense / encoding / 1e6}
         del artifact
-        for task in ("state dict", "open", "encode"):
-            command = [sys.executable, __file__, "--alone", task, str(file)]
+        for task in ("state dict", "open", "load", "encode"):
+            command = [sys.executable, __file__, "--alone", task, network, str(file)]
             told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             row[f"{task}: memory"] = told["bytes"] / dense
             if task != "encode":
@@ -110,7 +129,7 @@ def main() -> None:
     parser.add_argument("--network", nargs="+", default=["alexnet", "vgg16"], choices=list(SHAPES))
     parser.add_argument("--environment", type=Path)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if chosen.alone:

@@ -370,6 +370,17 @@ def test_another_model_is_refused_and_untouched(tmp_path: Path, model: nn.Module
     assert_same(before, dict(model.state_dict()))
 
 
+def test_load_decodes_one_module_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, codes = compressed()
+    Artifact.of(net.state_dict(), codes, {}).save(tmp_path / "net.tight")
+    other, parts = Net(), []
+    fill = other.load_state_dict
+    monkeypatch.setattr(other, "load_state_dict", lambda part, **kind: (parts.append(list(part)), fill(part, **kind)))
+    load(tmp_path / "net.tight", other)
+    assert [name for part in parts for name in part] == list(net.state_dict())
+    assert all(len({name.rpartition(".")[0] for name in part}) == 1 for part in parts)
+
+
 def test_load_of_a_part_where_that_is_asked_for(tmp_path: Path) -> None:
     net, codes = compressed()
     Artifact.of(net.state_dict(), codes, {}).save(tmp_path / "net.tight")

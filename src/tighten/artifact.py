@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -78,7 +79,7 @@ class Artifact:
 
     def without_names(self) -> Self:
         """The same without names, for a smaller file: `load` finds them in the model, by a fingerprint."""
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
+        shapes = {name: tuple(self._held(name).shape) for name in self.order}
         return self._renamed([str(i) for i in range(len(self.order))], fingerprint(shapes))
 
     def with_names(self, shapes: Mapping[str, tuple[int, ...]]) -> Self:
@@ -160,6 +161,11 @@ class Artifact:
         aliases = {key: value for key, value in entries.items() if isinstance(value, str)}
         return cls(codes, rest, order, aliases, meta, print_)
 
+    def _held(self, name: str) -> Code | Tensor:
+        """What is stored under this name, or under the name to which it is tied."""
+        holder = self.aliases.get(name, name)
+        return self.codes[holder] if holder in self.codes else self.rest[holder]
+
     def _renamed(self, names: list[str], fingerprint: str | None) -> Self:
         new = dict(zip(self.order, names, strict=True))
         meta = dict(self.meta)
@@ -203,7 +209,9 @@ class Artifact:
 
 
 def load(path: str | Path, model: nn.Module, strict: bool = True) -> Artifact:
-    """Decodes a file into a model, by `model.load_state_dict`; returns the artifact.
+    """Decodes a file into a model, by one `model.load_state_dict` for each module; returns the artifact.
+
+    Beside the model and the artifact never are there more than one module's tensors in memory.
 
     Args:
         path: a `.tight` file.
@@ -218,21 +226,26 @@ def load(path: str | Path, model: nn.Module, strict: bool = True) -> Artifact:
         artifact = artifact.with_names({name: tuple(value.shape) for name, value in own.items()})
     except ArtifactError as error:
         raise ArtifactError(f"'{path}' {error}") from error
-    state = artifact.state_dict()
+    held = {name: artifact._held(name) for name in artifact.order}
     wrong = [
         f"{name} is {_kind(value)} in the file and {_kind(own[name])} in the model"
-        for name, value in state.items()
+        for name, value in held.items()
         if name in own and _kind(value) != _kind(own[name])
     ]
     if strict:
-        wrong += [f"{name} is missing in the model" for name in state if name not in own]
-        wrong += [f"{name} is missing in the file" for name in own if name not in state]
+        wrong += [f"{name} is missing in the model" for name in held if name not in own]
+        wrong += [f"{name} is missing in the file" for name in own if name not in held]
     if wrong:
         more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         fix = f"build {artifact.meta['model']}" if "model" in artifact.meta else "build the model that was saved"
         raise ArtifactError(f"'{path}' does not fit {type(model).__name__}: {', '.join(wrong[:5])}{more}; {fix}")
-    model.load_state_dict(state, strict=strict)
+    for _, names in groupby(held, key=lambda name: name.rpartition(".")[0]):
+        model.load_state_dict({name: _dense(held[name]) for name in names}, strict=False)
     return artifact
+
+
+def _dense(value: Code | Tensor) -> Tensor:
+    return value if isinstance(value, Tensor) else value.dense()
 
 
 def state_dict(path: str | Path, seen: Seen | None = None) -> dict[str, Tensor]:
@@ -252,7 +265,7 @@ def state_dict(path: str | Path, seen: Seen | None = None) -> dict[str, Tensor]:
         if isinstance(entry, str):
             ties[name] = entry
         else:
-            tensors[name] = entry if isinstance(entry, Tensor) else entry.dense()
+            tensors[name] = _dense(entry)
 
     order, _, _ = _decoded(_bytes_of(path), str(path), take, seen)
     return {name: tensors[ties.get(name, name)] for name in order}
@@ -373,7 +386,7 @@ def _bytes(value: Tensor) -> Tensor:
     return flat.view(torch.uint8).reshape(flat.numel(), value.dtype.itemsize)
 
 
-def _kind(value: Tensor) -> str:
+def _kind(value: Code | Tensor) -> str:
     return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
 
 

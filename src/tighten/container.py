@@ -69,9 +69,12 @@ def pack(parts: Parts) -> bytes:
     text = json.dumps(parts.header, separators=(",", ":"), allow_nan=False).encode()
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _COMMON)
     header = packer.compress(text) + packer.flush()
-    body = MAGIC + bytes([parts.version]) + _varint(len(header)) + header
-    body += _varint(len(parts.coded)) + parts.coded + parts.raw
-    return body + zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little")
+    sizes = _varint(len(header)), _varint(len(parts.coded))
+    pieces = [MAGIC, bytes([parts.version]), sizes[0], header, sizes[1], parts.coded, parts.raw]
+    checksum = 0
+    for piece in pieces:
+        checksum = zlib.crc32(piece, checksum)
+    return b"".join([*pieces, checksum.to_bytes(_CHECKSUM_BYTES, "little")])
 
 
 def unpack(data: Buffer) -> Parts:

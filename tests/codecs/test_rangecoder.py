@@ -35,3 +35,16 @@ def test_carries_run_through_bytes_of_ones() -> None:
     back = np.empty_like(bits)
     rangecoder.code_bits(rangecoder.reading(copy), copy, back, p)
     assert np.array_equal(back, bits)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=5), st.integers(0, 4), st.integers(0, 2**48 - 1), st.integers(2**40, 2**48))
+def test_the_shortest_bytes_of_the_interval_are_written(head: bytes, ones: int, low: int, width: int) -> None:
+    head = b"\x01" + head + b"\xff" * ones
+    state = np.array([low, width, len(head), 1], dtype=np.int64)
+    coded = rangecoder.written(state, np.frombuffer(head + bytes(8), dtype=np.uint8))
+    size = len(head) + 6
+    least = int.from_bytes(head, "big") * 2**48 + low
+    assert least <= int.from_bytes(coded.ljust(size, b"\0"), "big") < least + width
+    unit = 256 ** (size - len(coded) + 1)
+    assert -(-least // unit) * unit >= least + width

@@ -23,12 +23,13 @@ def adaptive(coder: Coder, values: Ints | None, count: int, seen: NDArray[np.flo
     """
     if len(seen) == 1:
         return np.zeros(count, dtype=np.uint8)
-    got = np.empty(count, dtype=symbol_type(len(seen)))
+    got: Ints = np.empty(count, dtype=symbol_type(len(seen))) if values is None else values
     start = 0
     while start < count:
         stop = min(count, start + max(1, int(seen.sum()) // 8))
-        block = None if values is None else values[start:stop]
-        got[start:stop] = coder.symbols(block, seen, stop - start)
+        block = coder.symbols(None if values is None else values[start:stop], seen, stop - start)
+        if values is None:
+            got[start:stop] = block
         _count(got[start:stop], seen)
         start = stop
     return got

@@ -34,6 +34,12 @@ def compiled(function: Compiled) -> Compiled:
     return jit
 
 
+def inlined(function: Compiled) -> Compiled:
+    """`compiled`, and put in place of each call: handing arrays over takes longer than coding a bit."""
+    jit: Compiled = numba.njit(cache=True, nogil=True, inline="always")(function)
+    return jit
+
+
 def writing() -> State:
     """The state of a coder that has written nothing."""
     return np.array([0, _TOP, 0, 1], dtype=np.int64)
@@ -45,7 +51,7 @@ def reading(data: Bytes) -> State:
     return np.array([int.from_bytes(head, "big"), _TOP, 6, 0], dtype=np.int64)
 
 
-@compiled
+@inlined
 def narrow(state: State, data: Bytes, start: int, size: int) -> None:
     """The interval cut to `size` of it from `start` on, both in units of the interval."""
     width = size
@@ -80,7 +86,7 @@ def narrow(state: State, data: Bytes, start: int, size: int) -> None:
     state[WIDTH] = width
 
 
-@compiled
+@inlined
 def code_bit(state: State, data: Bytes, bit: int, p: int) -> int:
     """A bit that is 1 with probability `p / 2**16`; `bit` counts when writing only."""
     width = state[WIDTH]
@@ -126,11 +132,12 @@ def code_symbols(state: State, data: Bytes, symbols: NDArray[Any], ends: NDArray
 def written(state: State, data: Bytes) -> bytes:
     """The shortest bytes that, followed by zeros, are read as what was written."""
     low, width, place = (int(state[i]) for i in (LOW, WIDTH, PLACE))
-    head = int.from_bytes(bytes(data[:place]), "big") << BITS
-    least, most = head + low, head + low + width - 1
+    head = data[:place].tobytes()
     for zeros in reversed(range(BITS + 1)):
-        shortest = -(-least >> zeros) << zeros
-        if shortest <= most:
+        shortest = -(-low >> zeros) << zeros
+        if shortest < low + width:
             break
-    # A carry out of the first byte cannot be: all of it lies below the first interval's end.
-    return shortest.to_bytes(place + BITS // 8, "big").rstrip(b"\0")
+    if shortest == _TOP:  # a carry: never out of the first byte, as all lies below the first interval's end
+        head = head.rstrip(b"\xff")
+        return head[:-1] + bytes([head[-1] + 1])
+    return (head + shortest.to_bytes(BITS // 8, "big")).rstrip(b"\0")

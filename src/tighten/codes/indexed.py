@@ -38,6 +38,10 @@ class Indexed:
     def shape(self) -> tuple[int, ...]:
         return tuple(self.index.shape)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.steps.dtype
+
     def dense(self) -> Tensor:
         """The tensor that this code describes."""
         flat = self.index.reshape(-1)

@@ -42,6 +42,10 @@ class Sparse:
         """How many entries are kept."""
         return int(self.grid.count_nonzero()) * math.prod(self.unit)  # a sum would widen the grid first
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.inner.dtype
+
     def dense(self) -> Tensor:
         """The tensor that this code describes."""
         values = self.inner.dense()
