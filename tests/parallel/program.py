@@ -40,7 +40,7 @@ learning_rate = 0.05
 method = { name = "Admm", rho = 1e-2, rho_end = 1e-1 }
 budget = { rate = 5 }
 sets = { "*" = { name = "Sparse" } }
-distill = { weight = 0.5, features = ["*"] }
+distill = { weight = 0.5, features = ["conv2"] }
 [[stages]]
 epochs = 2
 learning_rate = 0.02
