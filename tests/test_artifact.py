@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tighten.artifact import Artifact, load, state_dict
+from tighten.artifact import Artifact, load
 from tighten.codecs import scalars
 from tighten.codecs.stream import Writer
 from tighten.codes import Code, Dense, Indexed, Sparse
@@ -387,20 +387,3 @@ def test_load_of_a_part_where_that_is_asked_for(tmp_path: Path) -> None:
     part = nn.ModuleDict({"conv": nn.Conv2d(1, 6, 3), "head": nn.Linear(2, 2)})
     load(tmp_path / "net.tight", part, strict=False)
     assert torch.equal(part["conv"].weight, net.conv.weight)
-
-
-def test_a_state_dict_is_read_tensor_by_tensor(tmp_path: Path) -> None:
-    path, counts = tmp_path / "net.tight", []
-    written = artifact()
-    written.save(path)
-    state = state_dict(path, lambda done, of: counts.append((done, of)))
-    assert list(state) == list(written.order)
-    assert all(torch.equal(state[name], value) for name, value in written.state_dict().items())
-    assert counts == [(i + 1, len(written.order)) for i in range(len(written.order))]
-
-
-def test_tied_tensors_are_read_as_one(tmp_path: Path) -> None:
-    weight = torch.randn(3, 2)
-    Artifact.of({"a": weight, "b": weight}, {}, {}).save(tmp_path / "net.tight")
-    state = state_dict(tmp_path / "net.tight")
-    assert state["a"] is state["b"]

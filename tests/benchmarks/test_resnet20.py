@@ -80,12 +80,12 @@ class Small(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3, stride=4)
+        self.layer1 = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4))
         self.bn = nn.BatchNorm2d(8)
         self.linear = nn.Linear(8, 10)
 
     def forward(self, x):
-        return self.linear(self.bn(self.conv(x)).relu().mean(dim=(2, 3)))
+        return self.linear(self.bn(self.layer1(x)).relu().mean(dim=(2, 3)))
 
 
 SMALL = 8 * 27 + 80
