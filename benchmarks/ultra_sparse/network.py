@@ -34,9 +34,11 @@ class _Levels(ctypes.Structure):
 def kernel() -> ctypes.CDLL:
     """The kernel, compiled for this machine."""
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "kernel.so"
+        target, compiled = Path(folder) / "kernel.so", Path(folder) / "kernel.o"
         source = Path(__file__).with_name("kernel.cpp")
-        subprocess.run(["g++", "-Ofast", "-march=native", "-fPIC", "-shared", "-o", target, source, "-lm"], check=True)
+        subprocess.run(["g++", "-Ofast", "-march=native", "-fPIC", "-c", "-o", compiled, source], check=True)
+        # Linked without -Ofast, which would make the whole process round subnormal numbers to zero.
+        subprocess.run(["g++", "-shared", "-o", target, compiled, "-lm"], check=True)
         library = ctypes.CDLL(str(target))
     library.epoch.restype = ctypes.c_float
     return library

@@ -189,6 +189,7 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     if not args.table:
         torch.set_num_threads(1)
+        torch.set_flush_denormal(True)  # averages of gradients become subnormal, which is slow
         start = args.start or HERE / "results" / "lenet5" / f"lenet5-mnist-seed{args.seed}.tight"
         carry_out(args.data, args.seed, start, args.dense)
     page, mark = RESULTS / "README.md", "<!-- table -->"

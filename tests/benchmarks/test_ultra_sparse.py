@@ -111,3 +111,9 @@ def test_training_of_levels_leaves_nothing_between_them(parts):
         if len(steps) == 4:
             torch.testing.assert_close(steps, steps[0] * torch.arange(1.0, 5.0))
             assert float(steps[0]) != first[name], "the scale learns"
+
+
+def test_loading_it_leaves_the_arithmetic_of_the_process_alone(parts):
+    network, _ = parts
+    network.kernel()
+    assert float(np.float64(1e-308) / 4) > 0
