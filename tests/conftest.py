@@ -1,4 +1,4 @@
-"""Real data for the tests that need it, and pages without pictures for those that are not of them."""
+"""Real data for the tests that need it, pages without pictures for those that are not of them, no deadlines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from markupsafe import Markup
+
+# No test is timed: the first example may compile, and the machine may be busy.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack.py"
