@@ -97,6 +97,10 @@ class Search:
         """Whether a network with this validation accuracy is kept."""
         return accuracy >= self.least
 
+    def nearly(self, step: Step) -> bool:
+        """Whether a step failed, but by no more than the gate lets a network lose."""
+        return not step.passed and step.accuracy >= self.least - max(0.0, self.dense - self.least)
+
     def best(self, steps: Sequence[S]) -> S | None:
         """The smallest step that passed."""
         return min((s for s in steps if s.passed), key=lambda s: s.size, default=None)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import pytest
 from tests.cli.program import refused, tighten
@@ -113,6 +115,46 @@ def test_a_way_that_was_stopped_goes_on_and_ends_with_the_same_bytes(folder, mon
     assert (out / "net.tight").read_bytes() == (folder / "a" / "net.tight").read_bytes()
     first, again = (Way.load(way / "way.json") for way in (folder / "a", out))
     assert [(s.kind, s.kept, s.accuracy) for s in again.steps] == [(s.kind, s.kept, s.accuracy) for s in first.steps]
+
+
+HASTY = RECIPE.replace("part = 0.78", "part = 1").replace("retrain = 2", "retrain = 1\nexchange = 8")
+
+
+def hasty(folder, out, accuracy, recipe=HASTY):
+    """The way of one step to a goal that is near, under some gate; killed where `out` says so."""
+    (folder / "hasty.toml").write_text(recipe.replace("polish = 1", "polish = 0"))
+    wish = ("--accuracy", accuracy, "--bytes", 2500, "--value-bits", 4, "--threads", 1, "--out", out, "--resume")
+    done = tighten("shrink", "hasty.toml", *wish, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return Way.load(folder / out / "way.json")
+
+
+def test_a_step_that_fails_narrowly_is_exchanged_before_the_way_goes_back(folder):
+    without = hasty(folder, "lenient", 20)
+    assert [s.kind for s in without.steps] == ["prune", "quantize"]
+    gate = without.steps[0].accuracy + 1
+    way = hasty(folder, "strict", gate)
+    failed, exchanged = way.steps[:2]
+    assert (failed.kind, failed.passed) == ("prune", False)
+    assert (exchanged.kind, exchanged.origin, exchanged.passed) == ("exchange", "step-01", True)
+    assert exchanged.size == failed.size
+    files = [tt.Artifact.open(folder / "strict" / s.name / "net.tight") for s in way.steps[:2]]
+    before, after = ({name: code.dense() != 0 for name, code in file.codes.items()} for file in files)
+    assert any((after[name] & ~before[name]).any() for name in after)
+    assert (folder / "strict" / "net.tight").stat().st_size <= 2500
+    # A search that was killed in between makes up for it.
+    (folder / "strict" / "way.json").write_text(json.dumps({**asdict(way), "steps": [asdict(failed)], "best": ""}))
+    shutil.rmtree(folder / "strict" / "step-02")
+    again = hasty(folder, "strict", gate)
+    assert [(s.kind, s.accuracy) for s in again.steps] == [(s.kind, s.accuracy) for s in way.steps]
+
+
+def test_a_step_that_fails_by_far_or_is_to_get_no_exchange_gets_none(folder):
+    steep = HASTY.replace("[shrink]", "[shrink]\nleast_factor = 4")
+    assert {s.kind for s in hasty(folder, "far", 99.9, steep).steps} == {"prune"}
+    accuracy = hasty(folder, "lenient", 20).steps[0].accuracy
+    none = steep.replace("exchange = 8", "exchange = 0")
+    assert {s.kind for s in hasty(folder, "none", accuracy + 1, none).steps} == {"prune"}
 
 
 @pytest.mark.parametrize(("factor", "tried"), [(1200, [False]), (8000, [])])

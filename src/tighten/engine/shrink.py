@@ -130,12 +130,15 @@ class _Walk:
         self.listener.note(f"dense: validation {search.dense:.2f} %, the gate is at {search.least:.2f} %")
         self.way = self.processes.first(lambda: Way.load(self.record) if self.record.exists() else self.way)
         table = self.recipe.shrink
-        while (size := search.next(pruned := self._steps("prune"))) is not None:
+        self._second_chance(search)  # the one that a search killed in between owes
+        while (size := search.next(tried := self._steps("prune", "exchange"))) is not None:
             if not self._in_bytes and size < self.fewest:
                 break
             stages = table.prune(self._budget(size), f"{search.start / size:.4g}x")
-            self._step(search, "prune", stages, search.best(pruned), size)
-        passed = sorted((s for s in self._steps("prune") if s.passed), key=lambda s: s.size)
+            self._step(search, "prune", stages, search.best(tried), size)
+            self._second_chance(search)
+        tried = self._steps("prune", "exchange")
+        passed = sorted((s for s in tried if s.passed), key=lambda s: s.size)
         if passed and table.polish:
             polished = self._once(search, "polish", table.polished(), passed[0])
             passed = [polished, *passed] if polished.passed else passed
@@ -161,8 +164,15 @@ class _Walk:
             return {"bytes": int(size + 1e-6), "value_bits": self.bits or PLAIN_BITS}
         return {"weights": int(size + 1e-6)}
 
-    def _steps(self, kind: Kind) -> list[Walked]:
-        return [step for step in self.way.steps if step.kind == kind]
+    def _second_chance(self, search: Search) -> None:
+        """Exchange for a pruning step that has just failed the gate narrowly."""
+        table = self.recipe.shrink
+        for step in self.way.steps[-1:]:
+            if step.kind == "prune" and step.kept and search.nearly(step) and table.exchange:
+                self._step(search, "exchange", table.exchanged(self._budget(step.size)), step, step.size)
+
+    def _steps(self, *kinds: Kind) -> list[Walked]:
+        return [step for step in self.way.steps if step.kind in kinds]
 
     def _once(self, search: Search, kind: Kind, stages: list[dict[str, Any]], origin: Walked) -> Walked:
         done = [step for step in self._steps(kind) if step.origin == origin.name]

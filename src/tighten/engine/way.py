@@ -11,7 +11,7 @@ from tighten.engine import checkpoint
 from tighten.errors import RunError
 from tighten.search import Step
 
-Kind = Literal["prune", "polish", "quantize"]
+Kind = Literal["prune", "exchange", "polish", "quantize"]
 
 
 @dataclass(frozen=True)

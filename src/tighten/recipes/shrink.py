@@ -10,6 +10,9 @@ from tighten.recipes.training import Distill, Strict
 from tighten.sets import Set, Sparse, Uniform, to_data
 from tighten.sites import Selector
 
+EPOCHS_OF_A_CYCLE = 4
+"""Of exchange; the rest, in which the support stays, counted in."""
+
 
 class ShrinkTable(Strict):
     """The `[shrink]` table of a recipe; all of it may be left out.
@@ -20,7 +23,7 @@ class ShrinkTable(Strict):
         least_factor: the shortest step that is tried.
         epochs: of ADMM in each pruning step, at most.
         retrain: epochs of masked retraining after it.
-        cycles: of exchange in each retraining, in which its support grows and is pruned back; 0: it stays as it is.
+        exchange: epochs of exchange that a step gets which fails the gate narrowly; 0: it gets none.
         polish: epochs of retraining at the end, on the smallest network that passed.
         quantize: epochs of straight-through training to levels.
         settle: epochs of it once the file is cut to the size that was asked for.
@@ -40,7 +43,7 @@ class ShrinkTable(Strict):
     least_factor: float = Field(default=1.1, gt=1)
     epochs: int = Field(default=24, ge=1)
     retrain: int = Field(default=12, ge=1)
-    cycles: int = Field(default=0, ge=0)
+    exchange: int = Field(default=48, ge=0)
     polish: int = Field(default=0, ge=0)
     quantize: int = Field(default=16, ge=1)
     settle: int = Field(default=8, ge=1)
@@ -62,11 +65,13 @@ class ShrinkTable(Strict):
     def prune(self, budget: dict[str, Any], name: str) -> list[dict[str, Any]]:
         """The stages of a pruning step under a budget."""
         admm = {"name": "Admm", "rho": self.rho, "rho_end": self.rho_end, "until": self.until, "regrow": self.regrow}
-        open_to = {"sets": self._open(), "budget": budget, "allocate": self.rule}
         retrain = self._retrain(f"retrain {name}", self.retrain)
-        if self.cycles:
-            retrain |= {"method": {"name": "Exchange", "cycles": self.cycles}, **open_to}
-        return [self._stage(f"admm {name}", self.epochs, admm, **open_to), retrain]
+        return [self._stage(f"admm {name}", self.epochs, admm, **self._open_to(budget)), retrain]
+
+    def exchanged(self, budget: dict[str, Any]) -> list[dict[str, Any]]:
+        """The stage that lets the support of a pruned network grow and prunes it back, again and again."""
+        method = {"name": "Exchange", "cycles": max(1, self.exchange // EPOCHS_OF_A_CYCLE)}
+        return [{**self._retrain("exchange", self.exchange), "method": method, **self._open_to(budget)}]
 
     def polished(self) -> list[dict[str, Any]]:
         """The stage that polishes a pruned network."""
@@ -85,8 +90,9 @@ class ShrinkTable(Strict):
         epochs = {"quantize": self.quantize, "settle": self.settle}
         return [self._stage(name, count, method, sets=sets, **limit) for name, count in epochs.items()]
 
-    def _open(self) -> dict[str, Any]:
-        return {site: to_data(Sparse()) for site in self._sites}
+    def _open_to(self, budget: dict[str, Any]) -> dict[str, Any]:
+        sets = {site: to_data(Sparse()) for site in self._sites}
+        return {"sets": sets, "budget": budget, "allocate": self.rule}
 
     @property
     def _sites(self) -> list[str]:
