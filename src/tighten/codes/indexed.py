@@ -81,6 +81,8 @@ class Indexed:
         """`nearest(x).dense()`, found in the dtype of the entries: entries halfway between two may fall to either."""
         steps = self.steps.sort().values
         scale = self.scale if len(self.scale) == 1 else self._scale_per_entry()
+        if len(steps) == 2 and steps[0] == -steps[1]:
+            return torch.copysign(steps[1] * scale, x)
         ratio = x / scale.clamp_min(torch.finfo(scale.dtype).tiny)
         # Most tables are evenly spaced, at least the sizes of their levels.
         if (even := _even(steps)) is not None:
@@ -107,6 +109,7 @@ def _even(steps: Tensor) -> tuple[float, float, int] | None:
 
 
 def _round(x: Tensor, first: float, gap: float, count: int) -> Tensor:
-    """Each entry of `x` at the nearest of evenly spaced values; `x` is left as it is."""
-    place = ((x - first) / gap).add_(0.5).floor_().clamp_(0, count - 1)
-    return place.mul_(gap).add_(first)
+    """Each entry of `x`, which is overwritten, at the nearest of evenly spaced values."""
+    if gap == 1 and first.is_integer():
+        return x.round_().clamp_(first, first + count - 1)
+    return x.sub_(first).div_(gap).round_().clamp_(0, count - 1).mul_(gap).add_(first)

@@ -133,9 +133,14 @@ def _scale_gradient(table: Indexed, weight: Tensor, latent: Tensor, gradient: Te
     runs = len(table.scale)
     last = (table.steps.abs().max() * table.scale).view(runs, 1).clamp_min(torch.finfo(latent.dtype).tiny)
     w, v, g = (t.reshape(runs, -1) for t in (weight, latent, gradient))
-    beyond = F.hardshrink(v / last, 1.0).mul_(last)
-    turn: Tensor = torch.linalg.vecdot(beyond.add_(w).sub_(v), g)
-    return turn.double()
+    within = v / last
+    within.sub_(F.hardshrink(within, 1.0))
+    return (_dots(w, g) - last.view(runs) * _dots(within, g)).double()
+
+
+def _dots(a: Tensor, b: Tensor) -> Tensor:
+    """The products of the rows of two matrices."""
+    return torch.dot(a[0], b[0]).view(1) if len(a) == 1 else torch.linalg.vecdot(a, b)
 
 
 def _indexed(code: Code) -> Indexed:
