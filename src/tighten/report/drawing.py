@@ -106,7 +106,7 @@ def log_ticks(axes: Axes, which: str) -> None:
     axes.set_xscale("log") if which == "x" else axes.set_yscale("log")
     low, high = sorted(axis.get_view_interval())
     decades = high / low if low > 0 else 10.0
-    subs = (1.0, 2.0, 5.0) if decades < 30 else (1.0,)
+    subs = (1.0, 2.0, 5.0) if decades < 100 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=6))
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_locator(NullLocator())
