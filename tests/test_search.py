@@ -73,6 +73,21 @@ def test_steps_grow_shorter_when_the_gate_is_near():
     assert sum(not s.passed for s in steps) <= 2
 
 
+@pytest.mark.parametrize(
+    ("gate", "accuracy", "nearly"),
+    [
+        (Gate(drop=0.5), 98.5, False),  # passes
+        (Gate(drop=0.5), 98.4, True),
+        (Gate(drop=0.5), 98.0, True),
+        (Gate(drop=0.5), 97.9, False),
+        (Gate(accuracy=99.5), 99.4, False),  # the dense network itself fails
+    ],
+)
+def test_a_step_fails_narrowly_by_no_more_than_the_gate_allows(gate, accuracy, nearly):
+    found = Search(start=1000, dense=99.0, gate=gate)
+    assert found.nearly(Step(100, accuracy, found.passes(accuracy))) is nearly
+
+
 def test_the_gate_may_name_an_accuracy():
     assert Gate(accuracy=99.0).least(99.5) == 99.0
     assert Gate(drop=0.2).least(99.5) == pytest.approx(99.3)

@@ -121,7 +121,7 @@ HASTY = RECIPE.replace("part = 0.78", "part = 1").replace("retrain = 2", "retrai
 
 
 def hasty(folder, out, accuracy, recipe=HASTY):
-    """The way of one step to a goal that is near, under some gate; killed where `out` says so."""
+    """The way to a goal that is one step away, under a gate of some accuracy."""
     (folder / "hasty.toml").write_text(recipe.replace("polish = 1", "polish = 0"))
     wish = ("--accuracy", accuracy, "--bytes", 2500, "--value-bits", 4, "--threads", 1, "--out", out, "--resume")
     done = tighten("shrink", "hasty.toml", *wish, cwd=folder)
@@ -149,7 +149,7 @@ def test_a_step_that_fails_narrowly_is_exchanged_before_the_way_goes_back(folder
     assert [(s.kind, s.accuracy) for s in again.steps] == [(s.kind, s.accuracy) for s in way.steps]
 
 
-def test_a_step_that_fails_by_far_or_is_to_get_no_exchange_gets_none(folder):
+def test_under_a_gate_above_the_dense_network_or_where_it_is_turned_off_nothing_is_exchanged(folder):
     steep = HASTY.replace("[shrink]", "[shrink]\nleast_factor = 4")
     assert {s.kind for s in hasty(folder, "far", 99.9, steep).steps} == {"prune"}
     accuracy = hasty(folder, "lenient", 20).steps[0].accuracy
