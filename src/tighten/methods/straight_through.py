@@ -122,7 +122,8 @@ class StraightThrough(Method):
 def _scale_gradient(table: Indexed, weight: Tensor, latent: Tensor, gradient: Tensor) -> Tensor:
     """The gradient of the loss by the logarithm of each scale: `[runs]`, float64.
 
-    Within the levels W = q P(V / q) grows with q by P(V / q) - V / q, beyond them by the last level.
+    Within the levels W = q P(V / q) grows with q by P(V / q) - V / q, beyond them by the last level. Of the levels
+    -q and q only the sign of V chooses, so W grows by W / q everywhere.
 
     Args:
         table: the levels; only its steps and scales matter.
@@ -131,10 +132,12 @@ def _scale_gradient(table: Indexed, weight: Tensor, latent: Tensor, gradient: Te
         gradient: of the loss, at W.
     """
     runs = len(table.scale)
-    last = (table.steps.abs().max() * table.scale).view(runs, 1).clamp_min(torch.finfo(latent.dtype).tiny)
     w, v, g = (t.reshape(runs, -1) for t in (weight, latent, gradient))
-    within = v / last
-    within.sub_(F.hardshrink(within, 1.0))
+    if len(table.steps) == 2 and not table.steps.sum():
+        return _dots(w, g).double()
+    last = (table.steps.abs().max() * table.scale).view(runs, 1).clamp_min(torch.finfo(latent.dtype).tiny)
+    # What the clamp has put at 1 or -1 has no fraction.
+    within = F.hardtanh_(v / last).frac_()
     return (_dots(w, g) - last.view(runs) * _dots(within, g)).double()
 
 
