@@ -11,7 +11,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 DIGITS = sorted((RESULTS / "digits").glob("*.tight"))
 LENET5 = sorted((RESULTS / "lenet5").glob("*.tight"))
 ULTRA_SPARSE = sorted((RESULTS / "ultra_sparse").glob("*.tight"))
-RESNET20 = sorted((RESULTS / "resnet20").glob("*.tight"))
+RESNET20 = sorted((RESULTS / "resnet20").rglob("*.tight"))
 
 
 def test_there_are_results():

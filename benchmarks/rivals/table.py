@@ -129,9 +129,14 @@ def verdict(rows: list[dict[str, Any]]) -> str:
             ahead = ours["accuracy"] - entry["accuracy"]
             spread = max(ours["spread"] or 0, entry["spread"] or 0)
             if ahead <= spread:
-                told = f"{-ahead:.2f} points ahead" if ahead < 0 else f"{ahead:.2f} points behind, within the spread"
-                lines.append(f"- {ours['row']}: {entry['label']} is {told}")
+                told = f"{-ahead:.2f} points ahead" if ahead < 0 else f"{ahead:.2f} points behind"
+                lines.append(f"- {ours['row']}: {entry['label']} is {told}; the spread {known(spread)}")
     return "\nWhere `tighten` is not ahead by more than the spread:\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def known(spread: float) -> str:
+    """Of seeds, in words."""
+    return f"of seeds is {spread:.2f}" if spread else "is unknown, there is one seed"
 
 
 def completeness(found: dict[str, Any]) -> str:
