@@ -11,6 +11,10 @@ from tighten.engine import checkpoint
 
 DENSE = "dense.json"
 TABLE = "table.json"
+WHY = """
+Low-bit networks are as good as the dense one they learn from, whoever trains them: it is that network which ends the
+contest there. What was tried to get beyond it is in docs/decisions/0043.
+"""
 PARTIAL = "**A quick try: few pictures and epochs. It shows that everything works, not who is better.**\n"
 HEAD = """\
 # Side by side
@@ -130,8 +134,15 @@ def verdict(rows: list[dict[str, Any]]) -> str:
             spread = max(ours["spread"] or 0, entry["spread"] or 0)
             if ahead <= spread:
                 told = f"{-ahead:.2f} points ahead" if ahead < 0 else f"{ahead:.2f} points behind"
-                lines.append(f"- {ours['row']}: {entry['label']} is {told}; the spread {known(spread)}")
-    return "\nWhere `tighten` is not ahead by more than the spread:\n\n" + "\n".join(lines) + "\n" if lines else ""
+                bytes_taken = entry["weight_bytes"]["ours"] / ours["weight_bytes"]["ours"]
+                lines.append(
+                    f"- {ours['row']}: {entry['label']} is {told} with {bytes_taken:.2f}x the bytes; "
+                    f"the spread {known(spread)}"
+                )
+    if not lines:
+        return ""
+    why = WHY if any(line.startswith(("- binary", "- ternary")) for line in lines) else ""
+    return "\nWhere `tighten` is not ahead by more than the spread:\n\n" + "\n".join(lines) + "\n" + why
 
 
 def known(spread: float) -> str:
