@@ -109,6 +109,24 @@ def test_snapping_is_refitting(steps, runs):
     assert same(snap(sparse, x) + 0, refit(sparse, x).dense() + 0)
 
 
+@pytest.mark.parametrize("unit", [(1, 1, 1, 1), (1, 2, 3, 3)])
+def test_snapping_keeps_to_units_and_layouts(unit):
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(4, 6, 3, 3, generator=generator).contiguous(memory_format=torch.channels_last)
+    grid = torch.rand([n // u for n, u in zip(x.shape, unit, strict=True)], generator=generator) < 0.5
+    kept = int(expand(grid, unit).sum())
+    code = Sparse(grid, unit, indexed((kept,), [-1.0, 1.0], [0.5], [kept]))
+    assert torch.equal(x.take(code.places), x[code.support])
+    assert same(snap(code, x), refit(code, x).dense())
+
+
+def test_the_places_of_a_grid_follow_its_unit():
+    grid = torch.tensor([[True, False]])
+    assert Sparse(grid, (1, 1), Dense(torch.ones(1))).places.tolist() == [0]
+    assert Sparse(grid, (1, 2), Dense(torch.ones(2))).places.tolist() == [0, 1]
+    assert Sparse(grid, (1, 1), Dense(torch.ones(1))).places.tolist() == [0]
+
+
 def test_snapping_a_dense_code_copies():
     x = torch.randn(3)
     found = snap(Dense(torch.zeros(3)), x)

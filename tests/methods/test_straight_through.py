@@ -85,6 +85,19 @@ def test_the_gradient_of_a_scale_is_that_of_the_loss(s):
         torch.testing.assert_close(found[run], (gradient * grown).sum())
 
 
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_gradient_of_a_scale_asks_the_support_only(per_channel):
+    latent, gradient = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, 6, dtype=torch.float64)
+    code = (tt.Sparse(count=9) & tt.Uniform(bits=2, zero=False, per_channel=per_channel)).fit(latent)
+    latent = latent * code.support
+    found = _scale_gradient(code, code.dense(), latent, gradient)
+    wanted = [found.new_zeros(1)] * len(found)
+    for run, rows in enumerate(torch.arange(4).split(4 // len(found))):
+        grown = code.dense() - latent * (latent.abs() < code.inner.scale[run] * code.inner.steps.max())
+        wanted[run] = (gradient * grown)[rows].sum()
+    torch.testing.assert_close(found, torch.stack(wanted))
+
+
 @pytest.mark.parametrize("s", [tt.PowerOfTwo(bits=3), tt.Codebook(bits=2), tt.Ternary(per_channel=True)], ids=str)
 def test_other_tables_keep_to_their_sets(s):
     model, x, y, _ = regression()

@@ -52,7 +52,6 @@ def snap(code: Dense | Indexed | Sparse, x: Tensor) -> Tensor:
         case Indexed():
             return code.snap(x)
         case Sparse():
-            support = code.support
-            return torch.zeros_like(x).masked_scatter_(support, snap(code.inner, x[support]))
+            return torch.zeros_like(x).put_(code.places, snap(code.inner, x.take(code.places)))
         case _:
             assert_never(code)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from tighten.codes.dense import Dense
 from tighten.codes.indexed import Indexed
+
+_PLACES: MutableMapping[Tensor, tuple[tuple[int, ...] | None, Tensor]] = WeakTensorKeyDictionary()
+"""By grid, its unit and the places it keeps: codes that follow each other in training share their grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,15 @@ class Sparse:
     def support(self) -> Tensor:
         """Bool tensor of the full shape: which entries are kept."""
         return expand(self.grid, self.unit)
+
+    @property
+    def places(self) -> Tensor:
+        """`[kept]`, int64: which entries are kept, counted in row-major order; found once for each grid."""
+        unit, places = _PLACES.get(self.grid, (None, self.grid))
+        if unit != self.unit:
+            places = self.support.reshape(-1).nonzero().view(-1)
+            _PLACES[self.grid] = self.unit, places
+        return places
 
     @property
     def kept(self) -> int:

@@ -78,7 +78,7 @@ class StraightThrough(Method):
         weights, state.scale_gradients = problem.weights(), {}
         for name, gradient in problem.gradients().items():
             if _levels(problem.sets[name]).scalable:
-                turn = _scale_gradient(_indexed(state.codes[name]), weights[name], state.latents[name], gradient)
+                turn = _scale_gradient(state.codes[name], weights[name], state.latents[name], gradient)
                 state.scale_gradients[name] = total(problem.parts.get(name), turn)
         put(weights, state.latents)
 
@@ -119,20 +119,23 @@ class StraightThrough(Method):
         return replace(code, inner=moved) if isinstance(code, Sparse) else moved
 
 
-def _scale_gradient(table: Indexed, weight: Tensor, latent: Tensor, gradient: Tensor) -> Tensor:
+def _scale_gradient(code: Code, weight: Tensor, latent: Tensor, gradient: Tensor) -> Tensor:
     """The gradient of the loss by the logarithm of each scale: `[runs]`, float64.
 
     Within the levels W = q P(V / q) grows with q by P(V / q) - V / q, beyond them by the last level. Of the levels
     -q and q only the sign of V chooses, so W grows by W / q everywhere.
 
     Args:
-        table: the levels; only its steps and scales matter.
+        code: the levels and the support; only its steps and scales matter.
         weight: W, zero outside a support.
         latent: V, likewise.
         gradient: of the loss, at W.
     """
-    runs = len(table.scale)
-    w, v, g = (t.reshape(runs, -1) for t in (weight, latent, gradient))
+    table = _indexed(code)
+    runs, tensors = len(table.scale), (weight, latent, gradient)
+    if isinstance(code, Sparse) and runs == 1:
+        tensors = (weight.take(code.places), latent.take(code.places), gradient.take(code.places))
+    w, v, g = (t.reshape(runs, -1) for t in tensors)
     if len(table.steps) == 2 and not table.steps.sum():
         return _dots(w, g).double()
     last = (table.steps.abs().max() * table.scale).view(runs, 1).clamp_min(torch.finfo(latent.dtype).tiny)
@@ -169,4 +172,4 @@ def _fit(problem: Problem, name: str, x: Tensor, before: Code | None = None) -> 
 
 def _supported(x: Tensor, code: Code) -> Tensor:
     """A copy of `x` that is zero wherever the code's support is."""
-    return x * code.support if isinstance(code, Sparse) else x.clone()
+    return torch.zeros_like(x).put_(code.places, x.take(code.places)) if isinstance(code, Sparse) else x.clone()
