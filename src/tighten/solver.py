@@ -245,7 +245,7 @@ class Solver:
 
     def _rebuild(self) -> None:
         holds = Hold.all_of({name: code for name, code in self.held.items() if name not in self.sets})
-        for name in self.sets if not self.stage.method.regrows else ():
+        for name in self.sets if not self.stage.method.minds_zeros else ():
             support = Hold.support_of(self.held[name]) if name in self.held else None
             if support is not None:
                 holds[name] = support

@@ -65,7 +65,7 @@ class Admm(Method):
         return self.commit
 
     @property
-    def regrows(self) -> bool:
+    def minds_zeros(self) -> bool:
         return self.regrow
 
     def converged(self, state: State) -> bool:

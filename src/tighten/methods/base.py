@@ -111,8 +111,8 @@ class Method(ABC):
         return True
 
     @property
-    def regrows(self) -> bool:
-        """Whether entries that an earlier stage pruned may come back."""
+    def minds_zeros(self) -> bool:
+        """Whether it sees to entries pruned before: it lets them come back, or keeps them zero itself."""
         return False
 
     @property

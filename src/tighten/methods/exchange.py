@@ -56,7 +56,7 @@ class Exchange(Method):
             raise PlanError(f"rest={self.rest} is not a part of the stage that leaves room for cycles: give about 0.3")
 
     @property
-    def regrows(self) -> bool:
+    def minds_zeros(self) -> bool:
         return True
 
     def check(self, problem: Problem) -> None:

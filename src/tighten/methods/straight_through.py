@@ -54,6 +54,10 @@ class StraightThrough(Method):
             raise PlanError(f"scale_rate={self.scale_rate} is not a part of a scale: give about 5e-3, or 0")
 
     @property
+    def minds_zeros(self) -> bool:
+        return True
+
+    @property
     def settles(self) -> bool:
         return True
 
