@@ -152,8 +152,8 @@ def known(spread: float) -> str:
 
 
 def completeness(found: dict[str, Any]) -> str:
-    """How much of the contest has been carried out."""
-    wanted, there = 0, 0
+    """How much of the contest has been carried out, failures included."""
+    wanted, there = 0, sum("error" in facts for facts in found.values())
     for row in ROWS:
         for rival in RIVALS:
             if row.kind in rival.settings:
