@@ -11,11 +11,7 @@ from tighten.engine import checkpoint
 
 DENSE = "dense.json"
 TABLE = "table.json"
-WHY = """
-Low-bit networks end close to the dense one they learn from, whoever trains them. Brevitas never moves its scales, which
-are smaller than what others learn: so it fits the training pictures less well and others better. What was tried is in
-docs/decisions/0043.
-"""
+WHY = "\nWhat makes the difference in low-bit rows, and what was tried: docs/decisions/0043.\n"
 PARTIAL = "**A quick try: few pictures and epochs. It shows that everything works, not who is better.**\n"
 HEAD = """\
 # Side by side

@@ -32,7 +32,7 @@ class StraightThrough(Method):
     such as `PowerOfTwo` and `Codebook`, have their tables fitted anew `updates_per_epoch` times instead. Supports stay
     those of the start; zeros among the levels come and go.
 
-    One buffer of the size of the sites holds V.
+    One buffer of the size of the sites holds V; of pruned sites, eight bytes for each kept entry say where it is.
 
     Source: Bengio et al., arXiv 1308.3432 (the gradient passes straight through); Courbariaux et al., arXiv 1511.00363
     (latent weights); Esser et al., arXiv 1902.08153 (the gradient of a scale).
