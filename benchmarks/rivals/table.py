@@ -159,7 +159,7 @@ def completeness(found: dict[str, Any]) -> str:
                 there += 0 if entry is None else len(entry["seeds"]) + (entry["settings_tried"] - 1) * (row == ROWS[0])
     if there == wanted:
         return ""
-    return f"**Incomplete: {there} of {wanted} trainings are done; the same command does the others.**\n"
+    return f"**Incomplete: {there} of {wanted} trainings are done or have failed; the same command does the others.**\n"
 
 
 def said(facts: dict[str, Any]) -> str:
