@@ -37,10 +37,11 @@ class Row:
         return f"{self.rate:g}x" if self.kind == "pruned" else self.kind
 
 
-TUNED = Row("pruned", 246, seeds=3)
-"""Where settings are chosen."""
+PRUNED = Row("pruned", 246, seeds=3)
 BINARY = Row("binary", seeds=3)
-ROWS = (TUNED, BINARY, Row("pruned", 150), Row("pruned", 400), Row("ternary"), Row("joint", 150))
+ROWS = (PRUNED, BINARY, Row("pruned", 150), Row("pruned", 400), Row("ternary"), Row("joint", 150))
+TUNED = {"pruned": PRUNED, "binary": BINARY, "ternary": BINARY}
+"""Where settings are chosen, by kind of row; with the first seed."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Rival:
         name: of its results.
         label: in tables.
         method: a module of `methods`.
-        settings: of `train`, by kind of row; of several for one kind the best on validation data at 246x is taken.
+        settings: of `train`, by kind of row; of several the best on validation data is taken: at 246x, and for binary
+            and ternary rows in the binary one.
         environment: where it runs: one of `environments.PACKAGES`, or none: the project's own.
         packages: whose versions are told.
     """
@@ -70,9 +72,18 @@ def alike(**settings: Any) -> list[dict[str, Any]]:
     return [settings | {name: value} for value in settings[name]]
 
 
+FASTER = (1.0, 0.5, 2.0)
+"""Factors on the learning rates of low-bit rows."""
+
+
 def ours() -> dict[str, list[dict[str, Any]]]:
-    """The shipped recipes, shortened; for pruning also ADMM in one step, and pruning with feedback in one stage."""
+    """The shipped recipes, shortened.
+
+    For pruning also ADMM in one step, and pruning with feedback in one stage; for low bits also other learning rates.
+    """
     found = {kind: [{"recipe": name, "parts": parts(name)}] for kind, name in RECIPES.items()}
+    for kind in ("binary", "ternary"):
+        found[kind] = [found[kind][0] | {"faster": faster} for faster in FASTER]
     found["pruned"] += [{"recipe": RECIPES["pruned"], "parts": [0, 0, 13, 7]}]
     found["pruned"] += [{"recipe": RECIPES["pruned"], "parts": [0, 0, 20, 0], "feedback": True}]
     return found
@@ -84,8 +95,9 @@ def parts(recipe: str) -> list[float]:
 
 
 def low_bit(**setting: Any) -> dict[str, list[dict[str, Any]]]:
-    """One setting for binary and ternary rows."""
-    return {"binary": [setting], "ternary": [setting]}
+    """Settings for binary and ternary rows, with three learning rates."""
+    settings = [setting | {"learning_rate": faster * setting["learning_rate"]} for faster in FASTER]
+    return {"binary": settings, "ternary": settings}
 
 
 def nni(name: str, label: str, *, corrected: bool) -> Rival:
@@ -215,27 +227,28 @@ class Task:
 
 @dataclass
 class Choice:
-    """The setting of each rival for pruned rows, by the validation accuracy of the tasks that tried them.
+    """The setting of each rival, by the validation accuracy of the tasks that tried them.
 
     Args:
-        found: rival's name and setting, to accuracy in percent.
+        found: rival's name, the row where it was tried and the setting, to accuracy in percent.
     """
 
-    found: dict[tuple[str, int], float] = field(default_factory=dict)
+    found: dict[tuple[str, Row, int], float] = field(default_factory=dict)
 
     def hear(self, task: Task, validation: float | None) -> None:
         """Of a finished task; None where it failed."""
-        if task.row == TUNED and task.seed == 0 and validation is not None:
-            self.found[task.rival.name, task.setting] = validation
+        if TUNED.get(task.row.kind) == task.row and task.seed == 0 and validation is not None:
+            self.found[task.rival.name, task.row, task.setting] = validation
+
+    def tried(self, rival: Rival, row: Row) -> dict[int, float]:
+        """Of a rival, the settings that count for a row, and their accuracies."""
+        where = TUNED.get(row.kind, row)
+        return {n: v for (name, at, n), v in self.found.items() if (name, at) == (rival.name, where)}
 
     def of(self, rival: Rival, row: Row) -> int:
         """The best so far; the first where none was tried or there is nothing to choose."""
-        if row.kind != "pruned":
-            return 0
-        tried = {
-            n: v for n in range(len(rival.settings["pruned"])) if (v := self.found.get((rival.name, n))) is not None
-        }
-        return max(tried, key=lambda n: tried[n], default=0)
+        tried = self.tried(rival, row)
+        return max(sorted(tried), key=lambda n: tried[n], default=0)
 
 
 def tasks(rivals: list[Rival], choice: Choice, epochs: int) -> Iterator[Task]:
@@ -244,13 +257,11 @@ def tasks(rivals: list[Rival], choice: Choice, epochs: int) -> Iterator[Task]:
     def of(row: Row) -> list[Rival]:
         return [rival for rival in rivals if row.kind in rival.settings]
 
-    for row in (TUNED, BINARY):
-        for rival in of(row):
-            yield Task(rival, row, epochs=epochs)
-    for setting in (1, 2):
-        for rival in of(TUNED):
-            if setting < len(rival.settings["pruned"]):
-                yield Task(rival, TUNED, setting=setting, epochs=epochs)
+    for setting in range(3):
+        for row in (PRUNED, BINARY):
+            for rival in of(row):
+                if setting < len(rival.settings[row.kind]):
+                    yield Task(rival, row, setting=setting, epochs=epochs)
     for row in ROWS:
         for seed in SEEDS[: row.seeds]:
             for rival in of(row):
@@ -259,7 +270,7 @@ def tasks(rivals: list[Rival], choice: Choice, epochs: int) -> Iterator[Task]:
 
 def quick_tasks(rivals: list[Rival]) -> Iterator[Task]:
     """One seed of two rows, four epochs, first settings."""
-    for row in (TUNED, BINARY):
+    for row in (PRUNED, BINARY):
         for rival in rivals:
             if row.kind in rival.settings:
                 yield Task(rival, row, epochs=4)

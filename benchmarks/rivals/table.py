@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from plan import EPOCHS, RIVALS, ROWS, Choice, Rival, Row, Task
+from plan import EPOCHS, RIVALS, ROWS, TUNED, Choice, Rival, Row, Task
 
 from tighten.engine import checkpoint
 
@@ -56,9 +56,9 @@ def summary(rival: Rival, row: Row, found: dict[str, dict[str, Any]]) -> dict[st
     """One line of a table: all seeds of a rival in a row, with the setting chosen so far."""
     if row.kind not in rival.settings:
         return None
-    choice = Choice()
-    for setting in range(len(rival.settings["pruned"]) if "pruned" in rival.settings else 0):
-        task = Task(rival, ROWS[0], setting=setting)
+    choice, where = Choice(), TUNED.get(row.kind, row)
+    for setting in range(len(rival.settings[row.kind])):
+        task = Task(rival, where, setting=setting)
         choice.hear(task, found.get(task.name, {}).get("validation_accuracy"))
     setting = choice.of(rival, row)
     runs = [found.get(Task(rival, row, seed, setting).name, {}) for seed in range(row.seeds)]
@@ -71,7 +71,7 @@ def summary(rival: Rival, row: Row, found: dict[str, dict[str, Any]]) -> dict[st
         "rival": rival.name,
         "label": rival.label,
         "setting": runs[0]["setting"],
-        "settings_tried": len(choice.found) if row.kind == "pruned" else 1,
+        "settings_tried": max(1, len(choice.tried(rival, row))),
         "seeds": [run["seed"] for run in runs],
         "seeds_wanted": row.seeds,
         "epochs": runs[0]["epochs"],
@@ -154,9 +154,9 @@ def completeness(found: dict[str, Any]) -> str:
         for rival in RIVALS:
             if row.kind in rival.settings:
                 entry = summary(rival, row, found)
-                settings = len(rival.settings["pruned"]) if row == ROWS[0] else 1
-                wanted += row.seeds + settings - 1
-                there += 0 if entry is None else len(entry["seeds"]) + (entry["settings_tried"] - 1) * (row == ROWS[0])
+                others = len(rival.settings[row.kind]) - 1 if row == TUNED.get(row.kind) else 0
+                wanted += row.seeds + others
+                there += 0 if entry is None else len(entry["seeds"]) + min(others, entry["settings_tried"] - 1)
     if there == wanted:
         return ""
     return f"**Incomplete: {there} of {wanted} trainings are done or have failed; the same command does the others.**\n"

@@ -173,7 +173,7 @@ def test_settings_are_chosen_by_validation_before_they_are_used(parts):
     rivals = [rival_named(parts, name) for name in ("tighten", "gradual-lamp", "straight-through")]
     choice, seen = parts.plan.Choice(), []
     for task in parts.plan.tasks(rivals, choice, epochs=20):
-        best = {"tighten": 2, "gradual-lamp": 1}.get(task.rival.name)
+        best = {"gradual-lamp": 1, "straight-through": 1}.get(task.rival.name, 2 if task.row.kind == "pruned" else 0)
         choice.hear(task, 99.0 if task.setting == best else 98.0)
         seen.append(task)
     first = [task.name for task in seen[:4]]
@@ -183,9 +183,19 @@ def test_settings_are_chosen_by_validation_before_they_are_used(parts):
         "binary-tighten-seed0",
         "binary-straight-through-seed0",
     ]
-    later = {(t.rival.name, t.setting) for t in seen if t.row.kind == "pruned" and (t.row.rate != 246 or t.seed)}
-    assert later == {("tighten", 2), ("gradual-lamp", 1)}
-    assert {t.setting for t in seen if t.row.kind != "pruned"} == {0}
+    tuned = (parts.plan.PRUNED, parts.plan.BINARY)
+    tried = [(t.row.name, t.rival.name, t.setting) for t in seen if t.row in tuned and not t.seed]
+    assert {len({n for row, name, n in tried if name == "tighten" and row == at}) for at in ("246x", "binary")} == {3}
+    later = {(t.row.kind, t.rival.name, t.setting) for t in seen if t.row not in tuned or t.seed}
+    assert later == {
+        ("pruned", "tighten", 2),
+        ("pruned", "gradual-lamp", 1),
+        ("binary", "tighten", 0),
+        ("binary", "straight-through", 1),
+        ("ternary", "tighten", 0),
+        ("ternary", "straight-through", 1),
+        ("joint", "tighten", 0),
+    }
 
 
 def facts(rival, seed, accuracy, **more):
@@ -237,7 +247,7 @@ def test_tables_hold_every_seed_and_every_failure(parts, tmp_path):
 
 def test_finished_runs_are_kept_and_failures_told(parts, monkeypatch, tmp_path, capsys):
     args = SimpleNamespace(results=tmp_path, start=tmp_path / "start.pt", threads=1, quick=False)
-    task, answers = parts.plan.Task(rival_named(parts, "tighten"), parts.plan.TUNED), []
+    task, answers = parts.plan.Task(rival_named(parts, "tighten"), parts.plan.PRUNED), []
 
     def trained(*_):
         answer = answers.pop(0)

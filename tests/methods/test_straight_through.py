@@ -1,13 +1,15 @@
 """Latent weights that learn by the gradients at their levels."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 import tighten as tt
-from tighten.methods.straight_through import _scale_gradient
+from tighten.codes import snap
+from tighten.methods.straight_through import _rescaled, _scale_gradient
 
 LEVELS = tt.Uniform(bits=2, zero=False)
 
@@ -71,31 +73,24 @@ def test_weights_are_on_levels_after_every_step():
     assert len(seen) == 32
 
 
-@pytest.mark.parametrize("s", [LEVELS, tt.Ternary(per_channel=True), tt.Binary()], ids=str)
-def test_the_gradient_of_a_scale_is_that_of_the_loss(s):
-    latent = torch.randn(4, 6, dtype=torch.float64)
-    gradient, code = torch.randn(4, 6, dtype=torch.float64), s.fit(latent)
-    found = _scale_gradient(code, code.dense(), latent, gradient)
-    for run, rows in enumerate(torch.arange(4).split(4 // len(code.scale))):
-        grown = torch.zeros_like(latent)
-        # The levels stay those of each entry, and V passes straight through: W = q t + (V - q V') with V' = V / q held.
-        # Of two levels the scale decides nothing.
-        inside = (not isinstance(s, tt.Binary)) & (latent.abs() < code.scale[run] * code.steps.max())
-        grown[rows] = (code.dense() - torch.where(inside, latent, 0.0))[rows]
-        torch.testing.assert_close(found[run], (gradient * grown).sum())
-
-
 @pytest.mark.parametrize("per_channel", [False, True])
-def test_the_gradient_of_a_scale_asks_the_support_only(per_channel):
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("s", [LEVELS, tt.Ternary(), tt.Binary()], ids=str)
+def test_the_gradient_of_a_scale_is_that_of_the_loss(s, sparse, per_channel):
+    """By differences: where the latent weights grow with the scales, levels are kept and W grows by W."""
+    s = replace(s, per_channel=per_channel)
+    s = tt.Sparse(count=9) & s if sparse else s
     latent, gradient = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, 6, dtype=torch.float64)
-    code = (tt.Sparse(count=9) & tt.Uniform(bits=2, zero=False, per_channel=per_channel)).fit(latent)
-    latent = latent * code.support
-    found = _scale_gradient(code, code.dense(), latent, gradient)
-    wanted = [found.new_zeros(1)] * len(found)
+    code = s.fit(latent)
+    found = _scale_gradient(code, code.dense(), gradient)
+    assert len(found) == (4 if per_channel else 1)
     for run, rows in enumerate(torch.arange(4).split(4 // len(found))):
-        grown = code.dense() - latent * (latent.abs() < code.inner.scale[run] * code.inner.steps.max())
-        wanted[run] = (gradient * grown)[rows].sum()
-    torch.testing.assert_close(found, torch.stack(wanted))
+        grown = latent.clone()
+        grown[rows] *= 1 + 1e-6
+        growth = torch.ones(len(found), dtype=torch.float64)
+        growth[run] += 1e-6
+        change = snap(_rescaled(code, growth), grown) - code.dense()
+        torch.testing.assert_close(found[run], (gradient * change).sum() / 1e-6, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("s", [tt.PowerOfTwo(bits=3), tt.Codebook(bits=2), tt.Ternary(per_channel=True)], ids=str)
@@ -124,8 +119,29 @@ def test_zeros_among_levels_come_and_go():
     assert model[0].weight[0, 1] < 0
 
 
+@pytest.mark.parametrize(
+    ("s", "unasked"), [(tt.Binary(), -1), (tt.Ternary(), 0), (tt.Sparse(count=10) & tt.Binary(), -1)], ids=str
+)
+def test_weights_that_the_loss_does_not_mind_lean(s, unasked):
+    """To the sign that most have, or to zero; what the loss asks for stays."""
+    model = nn.Sequential(nn.Linear(12, 1, bias=False))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0] * 4 + [-0.4] * 7 + [0.4]]))
+    x = torch.randn(256, 13, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0] * 4 + [0.0] * 8 + [1.0])
+    x, y = x[:, :12], x.sum(1, keepdim=True)
+    signs = model[0].weight.detach().sign()
+    train(model, x, y, [tt.Stage({"*": s}, tt.StraightThrough(), 6)], optimizer=torch.optim.SGD)
+    found = model[0].weight.detach().sign()
+    assert torch.equal(found[found != 0], signs[found != 0])
+    train(model, x, y, [tt.Stage({"*": s}, tt.StraightThrough(lean=0.5), 24)], optimizer=torch.optim.SGD)
+    found = model[0].weight.detach().sign()
+    assert found[0, :4].tolist() == [1] * 4
+    assert set(found[0, 4:].tolist()) <= {unasked, 0}
+    assert unasked in found[0, 4:]
+
+
 def test_a_checkpoint_goes_on_to_the_same_weights():
-    stages = [tt.Stage({"*": LEVELS}, tt.StraightThrough(), 3)]
+    stages = [tt.Stage({"*": LEVELS}, tt.StraightThrough(lean=0.5), 3)]
     model, x, y, _ = regression()
     kept = []
 
@@ -168,3 +184,5 @@ def test_what_cannot_be_is_refused():
         next(iter(tt.Session(model, [stage], steps_per_epoch=4)))
     with pytest.raises(tt.PlanError, match="at least 1"):
         tt.StraightThrough(updates_per_epoch=0)
+    with pytest.raises(tt.PlanError, match="no part of a step"):
+        tt.StraightThrough(lean=-0.05)

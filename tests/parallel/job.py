@@ -64,7 +64,7 @@ PLANS: dict[str, Any] = {
         tt.Stage({"4.weight": tt.Sparse(density=0.3)}, tt.Masked(), 1),
         tt.Stage(
             {"1.weight": tt.Binary(), "4.weight": tt.Uniform(bits=3, zero=False), "7.weight": tt.PowerOfTwo(bits=3)},
-            tt.StraightThrough(),
+            tt.StraightThrough(lean=0.5),
             3,
         ),
     ],

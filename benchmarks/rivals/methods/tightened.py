@@ -12,13 +12,22 @@ import tighten as tt
 from tighten.recipes import StageTable, load
 
 
-def train(lesson: Lesson, row: dict[str, Any], *, recipe: str, parts: list[float], feedback: bool = False) -> nn.Module:
+def train(
+    lesson: Lesson,
+    row: dict[str, Any],
+    *,
+    recipe: str,
+    parts: list[float],
+    feedback: bool = False,
+    faster: float = 1.0,
+) -> nn.Module:
     """The stages with the lesson's epochs shared among them.
 
     Args:
         recipe: its name.
         parts: of the epochs, one for each of its stages; a stage with none is left out.
         feedback: whether stages with a budget prune with feedback, rather than by ADMM.
+        faster: a factor on learning rates.
     """
     tables = load(recipe)[0].stages
     ends = [round(lesson.epochs * end / sum(parts)) for end in itertools.accumulate(parts)]
@@ -31,7 +40,7 @@ def train(lesson: Lesson, row: dict[str, Any], *, recipe: str, parts: list[float
     model = lesson.network()
     session = tt.Session(model, stages, steps_per_epoch=lesson.steps_per_epoch)
     for active, (table, _) in zip(session, chosen, strict=True):
-        optimizer = torch.optim.Adam(model.parameters(), lr=table.learning_rate)
+        optimizer = torch.optim.Adam(model.parameters(), lr=faster * table.learning_rate)
         scheduler = active.scheduler(optimizer)
         with active.attached(optimizer):
             for _ in range(active.epochs):

@@ -77,22 +77,22 @@ class Indexed:
         index = order.to(self.index.dtype).index_select(0, place)
         return replace(self, index=index.view(self.index.shape))
 
-    def snap(self, x: Tensor) -> Tensor:
-        """`nearest(x).dense()`, found in the dtype of the entries: entries halfway between two may fall to either."""
+    def snap(self, x: Tensor, out: Tensor) -> Tensor:
+        """`nearest(x).dense()` in `out`, found in the dtype of the entries: those halfway may fall to either."""
         steps = self.steps.sort().values
         scale = self.scale if len(self.scale) == 1 else self._scale_per_entry()
         if len(steps) == 2 and steps[0] == -steps[1]:
-            return torch.copysign(steps[1] * scale, x)
-        ratio = x / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+            return torch.copysign(steps[1] * scale, x, out=out)
+        ratio = torch.div(x, scale.clamp_min(torch.finfo(scale.dtype).tiny), out=out)
         # Most tables are evenly spaced, at least the sizes of their levels.
         if (even := _even(steps)) is not None:
-            found = _round(ratio, *even)
+            _round(ratio, *even)
         elif torch.equal(steps, -steps.flip(0)) and (even := _even(steps[len(steps) // 2 :])) is not None:
-            found = _round(ratio.abs(), *even).copysign_(ratio)
+            ratio.copy_(_round(ratio.abs(), *even).copysign_(ratio))
         else:
             middles = (steps[1:] + steps[:-1]) / 2
-            found = steps.index_select(0, torch.bucketize(ratio.view(-1), middles, right=True)).view(x.shape)
-        return found.mul_(scale)
+            ratio.copy_(steps[torch.bucketize(ratio, middles, right=True)])
+        return ratio.mul_(scale)
 
     def _scale_per_entry(self) -> Tensor:
         if len(self.scale) == 1:

@@ -39,19 +39,22 @@ def refit(code: Dense | Indexed | Sparse, x: Tensor) -> Dense | Indexed | Sparse
             assert_never(code)
 
 
-def snap(code: Dense | Indexed | Sparse, x: Tensor) -> Tensor:
+def snap(code: Dense | Indexed | Sparse, x: Tensor, out: Tensor | None = None) -> Tensor:
     """`refit(code, x).dense()` in a fraction of the time: entries halfway between two levels may fall to either.
 
     Args:
         code: the form to keep.
         x: tensor of the code's shape.
+        out: where to write it; of the same shape, in a layout of its own.
     """
+    out = torch.empty_like(x) if out is None else out
     match code:
         case Dense():
-            return x.clone()
+            return out.copy_(x)
         case Indexed():
-            return code.snap(x)
+            return code.snap(x, out)
         case Sparse():
-            return torch.zeros_like(x).put_(code.places, snap(code.inner, x.take(code.places)))
+            kept = x.take(code.places)
+            return out.zero_().put_(code.places, snap(code.inner, kept, torch.empty_like(kept)))
         case _:
             assert_never(code)
