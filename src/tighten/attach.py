@@ -109,6 +109,7 @@ class ActiveStage:
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """The first of the two moments: gradients are complete, weights have not yet moved."""
+        self.solver.optimizer = optimizer
         # fused optimizers under a gradient scaler still see scaled gradients here
         scale = getattr(optimizer, "grad_scale", None)
         self.solver.before_step(1.0 if scale is None else scale)

@@ -66,7 +66,10 @@ class Solver:
             self._trim_held()
         self.sets = {name: inside(promises.get(name), constraint) for name, constraint in chosen.items()}
         self._open = [name for name, s in self.sets.items() if s.is_open]
-        self.problem = Problem(self._weights, self.sets, self.settle, clock, self._gradients, self.parts)
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.problem = Problem(
+            self._weights, self.sets, self.settle, clock, self._gradients, self.parts, self._learning_rates
+        )
         stage.method.check(self.problem)
         with torch.no_grad():
             sites.check_finite(self._weights(), "before the stage", self.parts)
@@ -239,6 +242,12 @@ class Solver:
 
     def _gradients(self) -> dict[str, Tensor]:
         return sites.gradients(self.model, list(self.sets))
+
+    def _learning_rates(self) -> dict[str, float]:
+        groups = () if self.optimizer is None else self.optimizer.param_groups
+        rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+        own = sites.parameters(self.model, list(self.sets))
+        return {name: float(rates[id(p)]) for name, p in own.items() if id(p) in rates}
 
     def _weights(self) -> dict[str, Tensor]:
         return sites.tensors(self.model, list(self.sets))

@@ -28,6 +28,7 @@ class Problem:
         clock: the stage's steps.
         gradients: gives their current gradients, of those that have one.
         parts: which parts of the sites are here, of those that processes share. All tensors are these parts.
+        learning_rates: gives those of the sites in this step, once an optimizer is attached.
     """
 
     weights: Callable[[], dict[str, Tensor]]
@@ -36,6 +37,7 @@ class Problem:
     clock: Clock
     gradients: Callable[[], dict[str, Tensor]]
     parts: Mapping[str, Part] = field(default_factory=dict)
+    learning_rates: Callable[[], dict[str, float]] = dict
 
     def fit(self, tensors: Mapping[str, Tensor], squared_gradients: Mapping[str, float]) -> dict[str, Code]:
         """The projection of each tensor on its set, budgets shared out by what is known of the sites."""

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from tighten.codes import Indexed
 from tighten.sets.part import Part, total
 
 
-def lean(values: Tensor, table: Indexed, far: Tensor, part: Part | None = None) -> None:
-    """`values` moved in place towards zero, or, where the levels are two signs, to the one that most of their row have.
+def leant(values: Tensor, table: Indexed, far: float, part: Part | None = None) -> Tensor:
+    """A copy of `values`, moved towards zero, or, where levels are two signs, to the one that most of their row have.
 
     Args:
         values: latent weights, of pruned tensors those that are kept: they count as one row.
         table: their levels.
-        far: by how much, one number.
+        far: by how much; 0 moves nothing.
         part: where processes share the tensor.
     """
+    if not far:
+        return values.clone()
     if len(table.steps) == 2:
-        values.add_(_usual(values, part) * far)
-    else:
-        values.sub_(values.clamp(-far, far))
+        return values + far * _usual(values, part)
+    return F.softshrink(values, far)
 
 
 def _usual(values: Tensor, part: Part | None) -> Tensor:

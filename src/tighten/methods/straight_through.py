@@ -6,16 +6,17 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tighten.codes import Code, Indexed, Sparse, refit, snap
 from tighten.errors import PlanError
 from tighten.methods.base import Method, Problem, State
 from tighten.methods.latent import put
-from tighten.methods.lean import lean
+from tighten.methods.lean import leant
 from tighten.schedules import Clock, cosine
 from tighten.sets import Intersection, LevelSet, Set
-from tighten.sets.part import Part, total
+from tighten.sets.part import total
 
 MEMORY = (0.9, 0.999)
 """Of the averages of the scales' gradients and of their squares, as in Adam."""
@@ -25,26 +26,26 @@ MEMORY = (0.9, 0.999)
 class StraightThrough(Method):
     """Training on the sets themselves: the gradient at the nearest point of the set moves latent weights.
 
-    Update, at each optimizer step, with q' = q (1 - step(sum of (gradient of f at W) * W)):
-        V <- (V - step(gradient of f at W)) q' / q,  V <- V leant towards what is short to write,  W <- q' P(V / q')
+    Update, at each optimizer step:
+        V <- V - step(gradient of f at W),  q <- q (1 - step(sum of (gradient of f at W) * dW/dq)),  W <- q P(V / q)
     So the weights lie in their sets after every step, and every loss and accuracy on the way is that of the
     compressed network. The scale q starts as that of the projection, which is nearest to the weights, and learns to be
-    best for the loss: with few levels that is worth more than the rounding. V goes with it, so that a scale changes no
-    weight's level. Sets whose scale may not be any number, such as `PowerOfTwo` and `Codebook`, have their tables
-    fitted anew `updates_per_epoch` times instead. Supports stay those of the start; zeros among the levels come and go.
+    best for the loss: with few levels that is worth more than the rounding. Sets whose scale may not be any number,
+    such as `PowerOfTwo` and `Codebook`, have their tables fitted anew `updates_per_epoch` times instead. Supports stay
+    those of the start; zeros among the levels come and go.
 
     The more weights share a level, the shorter the file: with `lean`, V moves a little at each step towards zero, or
-    of two levels towards the one that most weights of the tensor have; weights that the loss does not mind go there.
+    of two levels towards the one that most weights of the row have; weights that the loss does not mind go there.
 
     One buffer of the size of the sites holds V; of pruned sites, eight bytes for each kept entry say where it is.
 
     Source: Bengio et al., arXiv 1308.3432 (the gradient passes straight through); Courbariaux et al., arXiv 1511.00363
-    (latent weights); Zhu et al., arXiv 1612.01064 (the gradient of a scale); Marban et al., arXiv 2004.01077 (what is
+    (latent weights); Esser et al., arXiv 1902.08153 (the gradient of a scale); Marban et al., arXiv 2004.01077 (what is
     long to write has a price, there when weights are assigned to their levels).
 
     Args:
         scale_rate: the part of itself by which a scale moves in a step, at first.
-        lean: how far latent weights lean at each step, in parts of the mean length of the optimizer's steps; e.g. 0.05.
+        lean: how far latent weights lean at each step, in parts of the learning rate; about 0.01, or 0.
         updates_per_epoch: how often other tables are fitted in each epoch.
         learning_rate_end: the part of the learning rates that is left at the end of their cosine.
     """
@@ -60,7 +61,7 @@ class StraightThrough(Method):
         if not 0 <= self.scale_rate < 1:
             raise PlanError(f"scale_rate={self.scale_rate} is not a part of a scale: give about 5e-3, or 0")
         if not 0 <= self.lean < math.inf:
-            raise PlanError(f"lean={self.lean} is no part of a step: give about 0.05, or 0")
+            raise PlanError(f"lean={self.lean} is no part of the learning rate: give about 0.01, or 0")
 
     @property
     def minds_zeros(self) -> bool:
@@ -93,7 +94,7 @@ class StraightThrough(Method):
         weights, state.scale_gradients = problem.weights(), {}
         for name, gradient in problem.gradients().items():
             if _levels(problem.sets[name]).scalable:
-                turn = _scale_gradient(state.codes[name], weights[name], gradient)
+                turn = _scale_gradient(state.codes[name], weights[name], state.latents[name], gradient)
                 state.scale_gradients[name] = total(problem.parts.get(name), turn)
         put(weights, state.latents)
 
@@ -101,20 +102,17 @@ class StraightThrough(Method):
     def after_step(self, problem: Problem, state: State) -> bool:
         updates = self.updates_per_epoch * problem.clock.epochs
         due = problem.clock.parts_done(state.step, updates) > problem.clock.parts_done(state.step - 1, updates)
+        rates = problem.learning_rates() if self.lean else {}
         for name, w in problem.weights().items():
-            before, growth = state.codes[name], w.new_ones(1)
-            if name in state.scale_gradients:
-                growth = self._growth(name, state.scale_gradients[name], problem, state)
-                state.codes[name] = _rescaled(before, growth)
-            elif due and not _levels(problem.sets[name]).scalable:
-                state.codes[name] = _fit(problem, name, w, before)
+            code = state.codes[name]
             # New tensors: a checkpoint that was taken before keeps what it has.
-            values = _kept(w, before) * (growth if len(growth) == 1 else _each(growth, before))
-            if self.lean:
-                part = problem.parts.get(name)
-                length = _mean_length(w, state.latents[name], before, part)
-                lean(values, _indexed(before), self.lean * length, part)
-            state.latents[name] = _whole(values, before)
+            far = self.lean * rates.get(name, 0.0)
+            values = leant(_kept(w, code), _indexed(code), far, problem.parts.get(name))
+            state.latents[name] = _whole(values, code)
+            if name in state.scale_gradients:
+                state.codes[name] = self._rescaled(name, code, state.scale_gradients[name], problem, state)
+            elif due and not _levels(problem.sets[name]).scalable:
+                state.codes[name] = _fit(problem, name, state.latents[name], code)
         self.undo_step(problem, state)
         return False
 
@@ -130,44 +128,43 @@ class StraightThrough(Method):
     def learning_rate_factor(self, step: int, clock: Clock) -> float:
         return cosine(step / max(1, clock.steps), self.learning_rate_end)
 
-    def _growth(self, name: str, turn: Tensor, problem: Problem, state: State) -> Tensor:
-        """`[runs]`: by which factor each scale changes, in a step of Adam."""
+    def _rescaled(self, name: str, code: Code, turn: Tensor, problem: Problem, state: State) -> Code:
+        """The code with its scales moved by a step of Adam, relative to themselves."""
+        inner = _indexed(code)
         mean, square = state.scale_moments.get(name, turn.new_zeros(2, len(turn)))
         mean = MEMORY[0] * mean + (1 - MEMORY[0]) * turn
         square = MEMORY[1] * square + (1 - MEMORY[1]) * turn.square()
         state.scale_moments[name] = torch.stack([mean, square])
         mean, square = mean / (1 - MEMORY[0] ** state.step), square / (1 - MEMORY[1] ** state.step)
         rate = self.scale_rate * self.learning_rate_factor(state.step - 1, problem.clock)
-        growth: Tensor = 1 - rate * mean / (square.sqrt() + 1e-12)
-        return growth.to(_indexed(state.codes[name]).scale.dtype)
+        moved = replace(inner, scale=inner.scale * (1 - rate * mean / (square.sqrt() + 1e-12)).to(inner.scale.dtype))
+        return replace(code, inner=moved) if isinstance(code, Sparse) else moved
 
 
-def _rescaled(code: Code, growth: Tensor) -> Code:
-    inner = _indexed(code)
-    moved = replace(inner, scale=inner.scale * growth)
-    return replace(code, inner=moved) if isinstance(code, Sparse) else moved
-
-
-def _each(runs: Tensor, code: Code) -> Tensor:
-    """What is told for each run, for each kept entry."""
-    inner = _indexed(code)
-    return runs.repeat_interleave(inner.counts).view(inner.index.shape)
-
-
-def _scale_gradient(code: Code, weight: Tensor, gradient: Tensor) -> Tensor:
+def _scale_gradient(code: Code, weight: Tensor, latent: Tensor, gradient: Tensor) -> Tensor:
     """The gradient of the loss by the logarithm of each scale: `[runs]`, float64.
 
-    A scale changes no weight's level, so W grows with it by W.
+    Within the levels W = q P(V / q) grows with q by P(V / q) - V / q, beyond them by the last level. Of the levels
+    -q and q only the sign of V chooses, so W grows by W / q everywhere.
 
     Args:
-        code: the levels and the support.
-        weight: W, zero outside a support.
+        code: the levels and the support; only its steps and scales matter.
+        weight: W, zero outside a support; it is used up: room for as many numbers costs time.
+        latent: V, likewise.
         gradient: of the loss, at W.
     """
-    runs = len(_indexed(code).scale)
+    table = _indexed(code)
+    runs, tensors = len(table.scale), (weight, latent, gradient)
     if isinstance(code, Sparse) and runs == 1:
-        weight, gradient = weight.take(code.places), gradient.take(code.places)
-    return _dots(weight.reshape(runs, -1), gradient.reshape(runs, -1)).double()
+        tensors = (weight.take(code.places), latent.take(code.places), gradient.take(code.places))
+    w, v, g = (t.reshape(runs, -1) for t in tensors)
+    if len(table.steps) == 2 and not table.steps.sum():
+        return _dots(w, g).double()
+    last = (table.steps.abs().max() * table.scale).view(runs, 1).clamp_min(torch.finfo(latent.dtype).tiny)
+    by_levels = _dots(w, g)
+    # What the clamp has put at 1 or -1 has no fraction.
+    within = F.hardtanh_(torch.div(v, last, out=w)).frac_()
+    return (by_levels - last.view(runs) * _dots(within, g)).double()
 
 
 def _dots(a: Tensor, b: Tensor) -> Tensor:
@@ -204,9 +201,3 @@ def _kept(x: Tensor, code: Code) -> Tensor:
 def _whole(values: Tensor, code: Code) -> Tensor:
     """The tensor of which these are the kept entries."""
     return values.new_zeros(code.shape).put_(code.places, values) if isinstance(code, Sparse) else values
-
-
-def _mean_length(w: Tensor, before: Tensor, code: Code, part: Part | None) -> Tensor:
-    """How far the kept entries have moved in the mean."""
-    way = total(part, (_kept(w, code) - _kept(before, code)).abs().sum())
-    return way / total(part, way.new_tensor(float(_indexed(code).index.numel()))).clamp_min(1)
