@@ -11,7 +11,7 @@ from tighten.engine import checkpoint
 
 DENSE = "dense.json"
 TABLE = "table.json"
-WHY = "\nWhat makes the difference in low-bit rows, and what was tried: docs/decisions/0043.\n"
+WHY = "\nWhat makes the difference in low-bit rows, and what was tried: docs/decisions/0043 and 0048.\n"
 PARTIAL = "**A quick try: few pictures and epochs. It shows that everything works, not who is better.**\n"
 HEAD = """\
 # Side by side

@@ -102,6 +102,7 @@ class StraightThrough(Method):
     def after_step(self, problem: Problem, state: State) -> bool:
         updates = self.updates_per_epoch * problem.clock.epochs
         due = problem.clock.parts_done(state.step, updates) > problem.clock.parts_done(state.step - 1, updates)
+        growths = self._growths(state, problem.clock)
         rates = problem.learning_rates() if self.lean else {}
         for name, w in problem.weights().items():
             code = state.codes[name]
@@ -109,8 +110,8 @@ class StraightThrough(Method):
             far = self.lean * rates.get(name, 0.0)
             values = leant(_kept(w, code), _indexed(code), far, problem.parts.get(name))
             state.latents[name] = _whole(values, code)
-            if name in state.scale_gradients:
-                state.codes[name] = self._rescaled(name, code, state.scale_gradients[name], problem, state)
+            if name in growths:
+                state.codes[name] = _rescaled(code, growths[name])
             elif due and not _levels(problem.sets[name]).scalable:
                 state.codes[name] = _fit(problem, name, state.latents[name], code)
         self.undo_step(problem, state)
@@ -128,17 +129,27 @@ class StraightThrough(Method):
     def learning_rate_factor(self, step: int, clock: Clock) -> float:
         return cosine(step / max(1, clock.steps), self.learning_rate_end)
 
-    def _rescaled(self, name: str, code: Code, turn: Tensor, problem: Problem, state: State) -> Code:
-        """The code with its scales moved by a step of Adam, relative to themselves."""
-        inner = _indexed(code)
-        mean, square = state.scale_moments.get(name, turn.new_zeros(2, len(turn)))
-        mean = MEMORY[0] * mean + (1 - MEMORY[0]) * turn
-        square = MEMORY[1] * square + (1 - MEMORY[1]) * turn.square()
-        state.scale_moments[name] = torch.stack([mean, square])
-        mean, square = mean / (1 - MEMORY[0] ** state.step), square / (1 - MEMORY[1] ** state.step)
-        rate = self.scale_rate * self.learning_rate_factor(state.step - 1, problem.clock)
-        moved = replace(inner, scale=inner.scale * (1 - rate * mean / (square.sqrt() + 1e-12)).to(inner.scale.dtype))
-        return replace(code, inner=moved) if isinstance(code, Sparse) else moved
+    def _growths(self, state: State, clock: Clock) -> dict[str, Tensor]:
+        """Per site, `[runs]`: by which factor each scale changes, in a step of Adam; found for all at once."""
+        if not (turns := state.scale_gradients):
+            return {}
+        device = next(iter(turns.values())).device
+        known = [state.scale_moments.get(name, turn.new_zeros(2, len(turn))).to(device) for name, turn in turns.items()]
+        turn, before = torch.cat([turn.to(device) for turn in turns.values()]), torch.cat(known, dim=1)
+        memory = turn.new_tensor(MEMORY).view(2, 1)
+        moments = memory * before + (1 - memory) * torch.stack([turn, turn.square()])
+        mean, square = moments / (1 - memory**state.step)
+        rate = self.scale_rate * self.learning_rate_factor(state.step - 1, clock)
+        growth = 1 - rate * mean / (square.sqrt() + 1e-12)
+        runs = [len(turn) for turn in turns.values()]
+        state.scale_moments.update(zip(turns, moments.split(runs, dim=1), strict=True))
+        return dict(zip(turns, growth.split(runs), strict=True))
+
+
+def _rescaled(code: Code, growth: Tensor) -> Code:
+    inner = _indexed(code)
+    moved = replace(inner, scale=inner.scale * growth.to(inner.scale))
+    return replace(code, inner=moved) if isinstance(code, Sparse) else moved
 
 
 def _scale_gradient(code: Code, weight: Tensor, latent: Tensor, gradient: Tensor) -> Tensor:
