@@ -74,6 +74,7 @@ class State:
         listened: over how many steps.
         latents: per site, V, of which the weights are the nearest levels.
         scale_gradients: per site, `[runs]`, of the loss by the logarithms of its scales, in this step.
+        usual: per site on two levels, the sign that most weights of each row have in this step.
         scale_moments: per site, `[2, runs]`, running means of the gradients of its scales and of their squares.
     """
 
@@ -91,6 +92,7 @@ class State:
     listened: int = 0
     latents: dict[str, Tensor] = field(default_factory=dict)
     scale_gradients: dict[str, Tensor] = field(default_factory=dict)
+    usual: dict[str, Tensor] = field(default_factory=dict)
     scale_moments: dict[str, Tensor] = field(default_factory=dict)
 
     def point(self, name: str) -> Code:

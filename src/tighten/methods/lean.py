@@ -9,30 +9,31 @@ from tighten.codes import Indexed
 from tighten.sets.part import Part, total
 
 
-def leant(values: Tensor, table: Indexed, far: float, part: Part | None = None) -> Tensor:
-    """A copy of `values`, moved towards zero, or, where levels are two signs, to the one that most of their row have.
-
-    Args:
-        values: latent weights, of pruned tensors those that are kept: they count as one row.
-        table: their levels.
-        far: by how much; 0 moves nothing.
-        part: where processes share the tensor.
-    """
+def leant(values: Tensor, far: float, usual: Tensor | None = None) -> Tensor:
+    """A copy of latent weights, moved by `far` towards zero, or towards the signs in `usual`; 0 moves nothing."""
     if not far:
         return values.clone()
-    if len(table.steps) == 2:
-        return values + far * _usual(values, part)
-    return F.softshrink(values, far)
+    return F.softshrink(values, far) if usual is None else values + far * usual
 
 
-def _usual(values: Tensor, part: Part | None) -> Tensor:
-    """The sign that most entries of each row have: -1, 1, or 0 where there are as many of both."""
-    signs = values.sign()
-    if values.ndim == 1:
-        return total(part, signs.sum()).sign()
-    rows = signs.flatten(1).sum(1)
+def usual_signs(weights: Tensor, table: Indexed, part: Part | None = None) -> Tensor | None:
+    """Where the levels are two signs, the one that most of each row have: -1, 1, or 0 where there are as many of both.
+
+    Args:
+        weights: on their levels; of pruned tensors those that are kept, `[kept]`: they count as one row.
+        table: the levels.
+        part: where processes share the tensor.
+
+    Returns:
+        A tensor that can be added to the weights; None where there are other levels.
+    """
+    if len(table.steps) != 2 or table.steps.sum():
+        return None
+    if weights.ndim == 1:
+        return total(part, weights.sum()).sign()
+    rows = weights.flatten(1).sum(1)
     if part is not None:
         whole, here = rows.new_zeros(part.shape[0]), slice(part.start[0], part.start[0] + len(rows))
         whole[here] = rows
         rows = total(part, whole)[here]
-    return rows.sign().view(-1, *[1] * (values.ndim - 1))
+    return rows.sign().view(-1, *[1] * (weights.ndim - 1))

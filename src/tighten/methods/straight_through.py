@@ -13,7 +13,7 @@ from tighten.codes import Code, Indexed, Sparse, refit, snap
 from tighten.errors import PlanError
 from tighten.methods.base import Method, Problem, State
 from tighten.methods.latent import put
-from tighten.methods.lean import leant
+from tighten.methods.lean import leant, usual_signs
 from tighten.schedules import Clock, cosine
 from tighten.sets import Intersection, LevelSet, Set
 from tighten.sets.part import total
@@ -92,6 +92,10 @@ class StraightThrough(Method):
     @torch.no_grad()
     def before_step(self, problem: Problem, state: State) -> None:
         weights, state.scale_gradients = problem.weights(), {}
+        for name, code in state.codes.items() if self.lean else ():
+            usual = usual_signs(_kept(weights[name], code), _indexed(code), problem.parts.get(name))
+            if usual is not None:
+                state.usual[name] = usual
         for name, gradient in problem.gradients().items():
             if _levels(problem.sets[name]).scalable:
                 turn = _scale_gradient(state.codes[name], weights[name], state.latents[name], gradient)
@@ -108,7 +112,7 @@ class StraightThrough(Method):
             code = state.codes[name]
             # New tensors: a checkpoint that was taken before keeps what it has.
             far = self.lean * rates.get(name, 0.0)
-            values = leant(_kept(w, code), _indexed(code), far, problem.parts.get(name))
+            values = leant(_kept(w, code), far, state.usual.get(name))
             state.latents[name] = _whole(values, code)
             if name in growths:
                 state.codes[name] = _rescaled(code, growths[name])

@@ -63,6 +63,6 @@ def read(
     tensors = {kind: {name: here(name, t) for name, t in plain.get(kind, {}).items()} for kind in TENSORS}
     scales = {
         kind: {name: t.to(weights[name].device) for name, t in plain.get(kind, {}).items()}
-        for kind in ("scale_gradients", "scale_moments")
+        for kind in ("scale_gradients", "scale_moments", "usual")
     }
     return State(**{**plain, "codes": codes, "supports": supports, **scales, **tensors})
