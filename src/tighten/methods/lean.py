@@ -9,11 +9,13 @@ from tighten.codes import Indexed
 from tighten.sets.part import Part, total
 
 
-def leant(values: Tensor, far: float, usual: Tensor | None = None) -> Tensor:
-    """A copy of latent weights, moved by `far` towards zero, or towards the signs in `usual`; 0 moves nothing."""
-    if not far:
-        return values.clone()
-    return F.softshrink(values, far) if usual is None else values + far * usual
+def leant(values: Tensor, table: Indexed, far: float, usual: Tensor | None = None) -> Tensor:
+    """A copy of latent weights, moved by `far` towards the usual signs, or else to zero, where that is a level."""
+    if far and usual is not None:
+        return values + far * usual
+    if far and bool((table.steps == 0).any()):
+        return F.softshrink(values, far)
+    return values.clone()
 
 
 def usual_signs(weights: Tensor, table: Indexed, part: Part | None = None) -> Tensor | None:
@@ -30,8 +32,9 @@ def usual_signs(weights: Tensor, table: Indexed, part: Part | None = None) -> Te
     if len(table.steps) != 2 or table.steps.sum():
         return None
     if weights.ndim == 1:
-        return total(part, weights.sum()).sign()
-    rows = weights.flatten(1).sum(1)
+        return total(part, weights.sign().sum()).sign()
+    # The weights are signs times a level; what sums of floats leave of a tie is rounded away.
+    rows = weights.flatten(1).sum(1).div_(table.scale * table.steps.max()).round_()
     if part is not None:
         whole, here = rows.new_zeros(part.shape[0]), slice(part.start[0], part.start[0] + len(rows))
         whole[here] = rows

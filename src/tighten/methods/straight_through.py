@@ -34,8 +34,9 @@ class StraightThrough(Method):
     such as `PowerOfTwo` and `Codebook`, have their tables fitted anew `updates_per_epoch` times instead. Supports stay
     those of the start; zeros among the levels come and go.
 
-    The more weights share a level, the shorter the file: with `lean`, V moves a little at each step towards zero, or
-    of two levels towards the one that most weights of the row have; weights that the loss does not mind go there.
+    The more weights share a level, the shorter the file: with `lean`, V moves a little at each step towards zero where
+    that is a level, of two levels towards the one that most weights of the row have; weights that the loss does not
+    mind go there.
 
     One buffer of the size of the sites holds V; of pruned sites, eight bytes for each kept entry say where it is.
 
@@ -112,7 +113,7 @@ class StraightThrough(Method):
             code = state.codes[name]
             # New tensors: a checkpoint that was taken before keeps what it has.
             far = self.lean * rates.get(name, 0.0)
-            values = leant(_kept(w, code), far, state.usual.get(name))
+            values = leant(_kept(w, code), _indexed(code), far, state.usual.get(name))
             state.latents[name] = _whole(values, code)
             if name in growths:
                 state.codes[name] = _rescaled(code, growths[name])
