@@ -52,7 +52,7 @@ def test_runs_with_other_settings_are_in_no_mean():
 def test_every_shipped_recipe_has_a_row():
     table = cards.table()
     assert all(f"cards/{name}.md" in table for name in cards.recipes())
-    assert "99.49 ± 0.04 % over 3 seeds" in table
+    assert "99.49 ± 0.02 % over 3 seeds" in table
 
 
 def test_formulas_become_mathml():
