@@ -42,6 +42,8 @@ BINARY = Row("binary", seeds=3)
 ROWS = (PRUNED, BINARY, Row("pruned", 150), Row("pruned", 400), Row("ternary"), Row("joint", 150))
 TUNED = {"pruned": PRUNED, "binary": BINARY, "ternary": BINARY}
 """Where settings are chosen, by kind of row; with the first seed."""
+SETTINGS = 3
+"""The most that a rival may try."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ def tasks(rivals: list[Rival], choice: Choice, epochs: int) -> Iterator[Task]:
     def of(row: Row) -> list[Rival]:
         return [rival for rival in rivals if row.kind in rival.settings]
 
-    for setting in range(3):
+    for setting in range(SETTINGS):
         for row in (PRUNED, BINARY):
             for rival in of(row):
                 if setting < len(rival.settings[row.kind]):

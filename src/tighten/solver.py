@@ -66,6 +66,7 @@ class Solver:
             self._trim_held()
         self.sets = {name: inside(promises.get(name), constraint) for name, constraint in chosen.items()}
         self._open = [name for name, s in self.sets.items() if s.is_open]
+        # Set at each step by the stage that it is attached to; methods ask it for learning rates.
         self.optimizer: torch.optim.Optimizer | None = None
         self.problem = Problem(
             self._weights, self.sets, self.settle, clock, self._gradients, self.parts, self._learning_rates

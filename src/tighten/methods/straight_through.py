@@ -92,7 +92,7 @@ class StraightThrough(Method):
 
     @torch.no_grad()
     def before_step(self, problem: Problem, state: State) -> None:
-        weights, state.scale_gradients = problem.weights(), {}
+        weights, state.scale_gradients, state.usual = problem.weights(), {}, {}
         for name, code in state.codes.items() if self.lean else ():
             usual = usual_signs(_kept(weights[name], code), _indexed(code), problem.parts.get(name))
             if usual is not None:
